@@ -28,7 +28,7 @@ from outlast.worker.arguments import (
 from outlast.worker.part import HEARTBEAT_THROTTLE, SLOTS, WorkerPart, part_of, tuner
 from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.sandbox import tolerate_load
-from outlast.worker.task_order import TaskOrderRunner, in_task_order, let_evict
+from outlast.worker.task_order import TaskOrderRunner, in_task_order
 from outlast.worker.versioning import VersionedRunner, check_unversioned, deployment_of, with_build
 
 PASSED_THROUGH = ("outlast",)
@@ -141,7 +141,6 @@ class OutlastPlugin(SimplePlugin):
             await next(worker)
             return
         tolerate_load(worker)
-        let_evict(worker)
         async with part.beside(worker.client, worker.task_queue, worker):
             await next(worker)
 

@@ -29,6 +29,7 @@ from outlast.contracts.actions import (
     visible,
 )
 from outlast.contracts.base import (
+    CARRIED,
     SUMMARY_LENGTH,
     Content,
     Contract,
@@ -142,8 +143,8 @@ if TYPE_CHECKING:
         PlanStep, StepAnswer, StepId,
     )
     from outlast.contracts.requests import (
-        CARRIED, ActCarried, BranchCarried, ChangingResult, Fork, Remembered, RollbackRequest, RollbackResult, RunCarried,
-        RunRequest, RunResult, StateCarried, StepOutcome, StepOutcomes,
+        ActCarried, BranchCarried, ChangingResult, Fork, Remembered, RollbackRequest, RollbackResult, RunCarried, RunRequest,
+        RunResult, StateCarried, StepOutcome, StepOutcomes,
         carried_in,
     )
     from outlast.contracts.tools import (
@@ -161,7 +162,7 @@ _MODULES = {
     "plans": "MAX_PARALLEL MAX_STEPS PLANNED_STEPS OnStepFailure Plan PlanChange PlanReport PlanRequest "
     "PlanResult PlanShape PlanStep "
     "StepAnswer StepId",
-    "requests": "CARRIED ChangingResult Fork RollbackRequest RollbackResult RunRequest RunResult StepOutcome StepOutcomes "
+    "requests": "ChangingResult Fork RollbackRequest RollbackResult RunRequest RunResult StepOutcome StepOutcomes "
     "carried_in ActCarried BranchCarried Remembered RunCarried StateCarried",
     "tools": "AgentTool AppendRequest ToolCard ToolRequest ToolResult Toolset ToolsetRequest Transcript UndoRequest UndoResult",
 }

@@ -1,6 +1,7 @@
 """What every contract is made of: frozen, lenient to unknown fields, and texts by reference."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -8,6 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 SUMMARY_LENGTH = 200
 """Longest summary, in characters."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The mark of a field that only continue-as-new may fill."""
+
+
+CARRIED = Carried()
+"""Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
 
 
 class Contract(BaseModel):
@@ -43,7 +53,9 @@ def unknown_in(read: Any, data: Any, path: str = "") -> Iterator[str]:
         known = {field.alias or name: name for name, field in type(read).model_fields.items()}
         unknown = [name for name in data if name not in known and name not in known.values()]
         if type(read).model_config.get("extra") == "ignore":
-            yield from (f"{path}{name}: there is no such field; known are {', '.join(known)}" for name in unknown)
+            fields = type(read).model_fields
+            offered = ", ".join(written for written, name in known.items() if CARRIED not in fields[name].metadata)
+            yield from (f"{path}{name}: there is no such field; known are {offered}" for name in unknown)
         for written, name in known.items():
             yield from unknown_in(getattr(read, name), data.get(written, data.get(name)), f"{path}{written}.")
     elif isinstance(read, Mapping) and isinstance(data, Mapping):

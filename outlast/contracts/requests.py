@@ -1,27 +1,18 @@
 """What every run is started with and what every run gives back; the requests and results of workflows derive from these."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
-from outlast.contracts.base import Content, Contract, Part
+from outlast.contracts.base import CARRIED, Content, Contract, Part
 from outlast.contracts.changes import KEEP, ROLL_BACK_ALL, Changes, OnFallback, RollbackPolicy
 from outlast.contracts.gates import GatesCarried
 from outlast.contracts.runs import ArchivedPart, Budget, BudgetShown, FallbackTaken, RunState, Spend, StepRow
 from outlast.contracts.steering import DelegationLimits, GatePolicy, Pause
 
-
-@dataclass(frozen=True)
-class Carried:
-    """The mark of a field that only continue-as-new may fill."""
-
-
 MOST_WEBHOOKS = 5
 """Addresses that one run reports to."""
-CARRIED = Carried()
-"""Write `gates: Annotated[GatesCarried, CARRIED] = GatesCarried()`; such a field has a default."""
 
 
 class Remembered(Contract):
@@ -209,14 +200,7 @@ class RunRequest(Contract):
     starts_run: ClassVar[bool] = True
 
     _ignored: tuple[str, ...] = PrivateAttr(())
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """Fields that were written and that it does not have, each with those that there are, as it was read from a payload.
-
-        The run says so in a notice: who has to approve may be misspelt.
-        """
-        return self._ignored
+    """Fields that were written and that it does not have, each with those that there are; its run gives notice of them."""
 
     budget: Budget | None = None
     """Limits on what the model calls of the run may cost; None: no limit."""

