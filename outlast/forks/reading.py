@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.contracts import Change, ChangeState, Fork, Plan, RunStatus, StepOutcome, StepOutcomes
 from outlast.errors import ErrorKind, kind_of
+from outlast.forks.failing import wrong_input_of
 from outlast.storage.activities import ContentStore
 from outlast.tracing.rows import with_all
 
@@ -230,6 +231,10 @@ async def asked(client: Client, found: WorkflowExecutionDescription, query: str,
     try:
         return answer.model_validate(await _query(client, found, query, *given))
     except WorkflowQueryFailedError as error:
+        if wrong := await wrong_input_of(client, found):
+            raise ForkError(
+                f"run {found.id} failed before it began, so there is nothing to go on from; start it anew: {wrong}"
+            ) from error
         raise ForkError(
             f"run {found.id} is a {found.workflow_type} and does not say what it came to ({error}); only a workflow of agents "
             "can be forked, by a worker that can read its history"

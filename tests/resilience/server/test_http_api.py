@@ -52,6 +52,14 @@ def test_a_run_is_started_once_by_its_key(served: Served) -> None:
     assert "once" in [run["id"] for run in served.ask("GET", "/runs?limit=100").json()["runs"]]
 
 
+def test_a_run_that_failed_before_its_first_step_says_why(served: Served) -> None:
+    served.start("agent", {"agent": "nobody", "task": "Say hello."}, "unknown-agent")
+    error = served.result("unknown-agent")["error"]
+    assert error.startswith("UnknownAgent: ")
+    shown = served.ask("GET", "/runs/unknown-agent").json()
+    assert (shown["status"], shown["error"]) == ("failed", error)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
