@@ -36,7 +36,7 @@ survive serialization into history.
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio.exceptions import (
     ActivityError,
@@ -50,9 +50,6 @@ from temporalio.exceptions import (
 )
 
 from outlast.redaction import SECRETS
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
 
 ERROR_TEXT_LIMIT = 2000
 """Longest error text, in characters: a provider's error page must not meet the payload limit."""
@@ -159,12 +156,6 @@ def text_of(error: BaseException) -> str:
     root = root_of(error)
     message = str(getattr(root, "message", "") or root) or type(root).__name__
     return _written(" ".join(message.split()))
-
-
-def wrong_fields(error: "ValidationError") -> str:
-    """Say in one line which fields hold a wrong value; pydantic's own text has a line for each, and addresses of its manual."""
-    found = [(".".join(map(str, one["loc"])) or "input", one["msg"]) for one in error.errors(include_url=False)]
-    return "; ".join(f"{field}: {wrong}" for field, wrong in found)
 
 
 def _written(message: str) -> str:

@@ -104,7 +104,7 @@ def verdict(error: Exception) -> tuple[int, str]:
     from temporalio.service import RPCError
 
     from outlast.client import ServerUnavailableError, SettingsError
-    from outlast.errors import wrong_fields
+    from outlast.contracts import wrong_fields
     from outlast.extras import MissingExtraError
     from outlast.file_names import readable
     from outlast.storage.sealing import KeyMissingError
@@ -123,7 +123,7 @@ def verdict(error: Exception) -> tuple[int, str]:
         case ApplicationError():
             return _of_application(error)
         case ValidationError():
-            return WRONG, wrong_fields(error)
+            return WRONG, "; ".join(wrong_fields(error))
         case UnicodeEncodeError():
             shown = readable(str(error.object))
             return WRONG, f"{shown[:200]!r} is not UTF-8; write ids and texts in UTF-8"

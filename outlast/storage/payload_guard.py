@@ -29,8 +29,8 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
-from outlast.contracts import Contract
-from outlast.errors import ErrorKind, non_retryable, wrong_fields
+from outlast.contracts import Contract, wrong_fields
+from outlast.errors import ErrorKind, non_retryable
 from outlast.redaction import SECRETS
 
 SERVER_LIMIT = 2 * 1024 * 1024
@@ -94,7 +94,7 @@ class GuardedPayloadConverter(PydanticPayloadConverter):
             return super().from_payloads(payloads, type_hints)
         except ValidationError as error:
             if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
-                raise non_retryable(ErrorKind.INPUT_INVALID, wrong_fields(error)) from error
+                raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong_fields(error))) from error
             raise
 
 
