@@ -54,10 +54,18 @@ def test_a_run_is_started_once_by_its_key(served: Served) -> None:
 
 def test_a_run_that_failed_before_its_first_step_says_why(served: Served) -> None:
     served.start("agent", {"agent": "nobody", "task": "Say hello."}, "unknown-agent")
-    error = served.result("unknown-agent")["error"]
-    assert error.startswith("UnknownAgent: ")
-    shown = served.ask("GET", "/runs/unknown-agent").json()
-    assert (shown["status"], shown["error"]) == ("failed", error)
+    where = ("--task-queue", "agents", "-w", "wrong-agent", "--address", served.stack.server.address)
+    served.stack.temporal("workflow", "start", "--type", "AgentSessionWorkflow", "--input", '{"agent": 5}', *where)
+
+    with httpx2.Client(base_url=served.url, headers={"Origin": served.url}) as browser:
+        signed = browser.post("/signin", data={"who": served.tokens["ada"]})
+        assert signed.status_code == 303, signed.text
+        for run, kind in (("unknown-agent", "UnknownAgent: no agent"), ("wrong-agent", "InputInvalid: agent: Input")):
+            error = served.result(run)["error"]
+            assert error.startswith(kind)
+            shown = served.ask("GET", f"/runs/{run}").json()
+            assert (shown["status"], shown["error"]) == ("failed", error)
+            assert f"Failed: {kind}" in browser.get("/run", params={"id": run}).text
 
 
 @pytest.mark.parametrize(
