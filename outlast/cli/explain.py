@@ -26,10 +26,12 @@ def why(
     """
     from rich.text import Text
 
+    from outlast.cli.leaving import why_failed
     from outlast.cli.printing import print_json
     from outlast.cli.reaching import reaching
     from outlast.cli.recorded.delegates import place_of, wrong_below
     from outlast.cli.recorded.reading import read_history
+    from outlast.cli.recorded.suspicions import failure
     from outlast.cli.recorded.why import explain, suspicion_lines, whole
     from outlast.cli.rendering import safe, show
     from outlast.cli.results import Reader
@@ -53,7 +55,8 @@ def why(
         fallbacks = status.hops if status else ()
         if step is None:
             found_below = await wrong_below(reach, status) if status else []
-            wrong = list(dict.fromkeys([*whole(history, rows, fallbacks), *found_below]))
+            failed = failure(await why_failed(reach.client, found))
+            wrong = list(dict.fromkeys([*whole(history, rows, fallbacks), *found_below, *failed]))
             if as_json:
                 print_json([{"step": one.step, "what": one.what, "fatal": one.fatal} for one in wrong])
             else:

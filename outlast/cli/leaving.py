@@ -20,6 +20,7 @@ from outlast.command_line import command_line, start_a_server
 from outlast.redaction import guard_streams
 
 if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowExecutionDescription
     from temporalio.exceptions import ApplicationError
     from temporalio.service import RPCError
 
@@ -32,6 +33,10 @@ class LeavingError(Exception):
     def __init__(self, code: int, message: str = "") -> None:
         super().__init__(message)
         self.code = code
+
+
+class NeverBegunError(LeavingError):
+    """A run was refused for its input before it began, so it knows nothing of itself: its history is what there is."""
 
 
 def say(line: str) -> None:
@@ -99,6 +104,7 @@ def verdict(error: Exception) -> tuple[int, str]:
     from temporalio.service import RPCError
 
     from outlast.client import ServerUnavailableError, SettingsError
+    from outlast.contracts import wrong_fields
     from outlast.extras import MissingExtraError
     from outlast.file_names import readable
     from outlast.storage.sealing import KeyMissingError
@@ -117,8 +123,7 @@ def verdict(error: Exception) -> tuple[int, str]:
         case ApplicationError():
             return _of_application(error)
         case ValidationError():
-            found = [f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors()]
-            return WRONG, "; ".join(found)
+            return WRONG, "; ".join(wrong_fields(error))
         case UnicodeEncodeError():
             shown = readable(str(error.object))
             return WRONG, f"{shown[:200]!r} is not UTF-8; write ids and texts in UTF-8"
@@ -140,6 +145,22 @@ def cause_of(error: BaseException) -> str:
         return f"Terminated: {text_of(root)}"
     kind = root.type if isinstance(root, ApplicationError) and root.type else kind_of(cause)
     return f"{kind}: {text_of(cause)}"
+
+
+async def why_failed(client: "Client", found: "WorkflowExecutionDescription") -> str:
+    """Return the type and the message of what a run has failed with; "" where it has not failed."""
+    from outlast.forks.failing import failure_of
+
+    failed = await failure_of(client, found)
+    return cause_of(failed) if failed else ""
+
+
+async def never_begun(client: "Client", found: "WorkflowExecutionDescription") -> NeverBegunError | None:
+    """Say why a run that answers no query never began; None where it did."""
+    from outlast.forks.failing import wrong_input_of
+
+    wrong = await wrong_input_of(client, found)
+    return NeverBegunError(FAILED, f"run {found.id!r} failed before it began: {wrong}") if wrong else None
 
 
 def _of_rpc(error: "RPCError") -> tuple[int, str]:

@@ -60,34 +60,37 @@ def status(run_id: RunId, as_json: Json = False) -> None:
     """Show the steps of a run and what it has spent."""
     from rich.text import Text
 
+    from outlast.cli.leaving import why_failed
     from outlast.cli.printing import plain, print_json
     from outlast.cli.reaching import begins_at, reaching
     from outlast.cli.rendering import safe, show, status_page
     from outlast.cli.runs.class_queues import class_waits
-    from outlast.cli.runs.described import described, described_page, held_lines, standing
+    from outlast.cli.runs.described import described, described_page, error_lines, held_lines, standing
     from outlast.cli.runs.retrying import retries_of, retry_lines, wait_lines, waits_of
 
     async def command(
         reach: "Reach",
-    ) -> "tuple[WorkflowExecutionDescription, Standing | None, list[str], list[Waiting]]":
+    ) -> "tuple[WorkflowExecutionDescription, Standing | None, str, list[str], list[Waiting]]":
         found = await reach.find(run_id, ours=False)
         stands = None if begins_at(found) else await standing(reach, found)
-        return found, stands, await class_waits(reach, found), await waits_of(reach, found)
+        error = stands.error if stands else await why_failed(reach.client, found)
+        return found, stands, error, await class_waits(reach, found), await waits_of(reach, found)
 
-    found, stands, held, waits = reaching(command)
+    found, stands, error, held, waits = reaching(command)
     retries = retries_of(found)
     server = described(found) | {"retries": plain(retries), "waits": plain(waits)}
-    server["held"] = [*server["held"], *held]
+    server |= {"held": [*server["held"], *held], "error": error}
     if as_json:
-        extra = {name: server[name] for name in ("held", "retries", "waits") if server[name]}
+        extra = {name: server[name] for name in ("error", "held", "retries", "waits") if server[name]}
         busy = {"busy": stands.busy} if stands and stands.busy else {}
         print_json(server if stands is None else plain(stands.status) | extra | busy)
         return
     calls = [Text(safe(line)) for line in (*wait_lines(waits), *retry_lines(retries))]
     if stands is None:
-        show([*described_page(server), *calls])
+        show([*described_page(server), *error_lines(error), *calls])
     else:
-        show([*_busy_lines(stands), status_page(stands.status), *held_lines(server["held"]), *calls])
+        page = [status_page(stands.status), *error_lines(error)]
+        show([*_busy_lines(stands), *page, *held_lines(server["held"]), *calls])
 
 
 def watch(
@@ -165,7 +168,7 @@ def trace(
     from outlast.cli.reaching import reaching
     from outlast.cli.recorded.delegates import whole_tree
     from outlast.cli.rendering import show
-    from outlast.cli.runs.described import standing
+    from outlast.cli.runs.described import error_lines, standing
     from outlast.cli.runs.trace_page import trace_page
     from outlast.cli.runs.tracing import follow_trace, write_lines
 
@@ -183,7 +186,7 @@ def trace(
     stands = reaching(command)
     calls = stands.trace.calls
     if jsonl is None:
-        show([*_busy_lines(stands), *trace_page(stands.status, stands.trace)])
+        show([*_busy_lines(stands), *trace_page(stands.status, stands.trace), *error_lines(stands.error)])
         return
     if stands.busy:
         say(stands.busy)

@@ -28,7 +28,7 @@ from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, Telemetr
 from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import SYSTEM, known, worker_elsewhere, worker_of
-from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
+from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, never_begun, say
 from outlast.client import Settings, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus, StepRow, Trace
@@ -91,10 +91,9 @@ class Reach:
         """Whether such a worker polls, or does so within WORKER_WAIT seconds: one that starts needs a few."""
         if await self.served(of):
             return True
-        deadline = time.monotonic() + self.settings.worker_wait
-        if self.settings.worker_wait:
-            wait = f"waits up to {self.settings.worker_wait:g} s for one …"
-            say(f"no worker serves task queue {_queue(of)!r} yet; {wait}")
+        deadline = time.monotonic() + (wait := self.settings.worker_wait)
+        if wait:
+            say(f"no worker serves task queue {_queue(of)!r} yet; waits up to {wait:g} s for one …")
         while time.monotonic() < deadline:
             await asyncio.sleep(0.25)
             if await self.served(of):
@@ -156,8 +155,8 @@ class Reach:
     ) -> M:
         """Query a run.
 
-        Raises WorkerBusyError when no worker answers in time although one polls, LeavingError when the server knows of none, or
-        the run has not begun.
+        Raises WorkerBusyError when no worker answers in time although one polls, NeverBegunError for a run whose input was wrong,
+        LeavingError when the server knows of no worker, or the run has not begun.
         """
         must_have_begun(found)
         if not await self.served(found):
@@ -168,6 +167,10 @@ class Reach:
         within = within or timedelta(seconds=self.settings.query_wait)
         try:
             answered: M = await handle.query(query, result_type=answer, rpc_timeout=within)
+        except WorkflowQueryFailedError as error:
+            if never := await never_begun(self.client, found):
+                raise never from error
+            raise
         except RPCError as error:
             if error.status not in NOBODY_ANSWERS:
                 raise
@@ -226,8 +229,7 @@ class Reach:
 
     def page_of(self, workflow_id: str) -> str:
         """Return the run's page in the Web UI of the embedded stack, or "" where we know of none."""
-        stack = running_stack(self.settings)
-        ui = stack.get("ui") if stack else None
+        ui = (running_stack(self.settings) or {}).get("ui")
         return f"{ui}/namespaces/{self.client.namespace}/workflows/{quote(workflow_id, safe='')}" if ui else ""
 
 

@@ -30,6 +30,7 @@ from outlast.contracts.actions import (
 )
 from outlast.contracts.base import (
     CARRIED,
+    NO_SUCH_FIELD,
     SUMMARY_LENGTH,
     Content,
     Contract,
@@ -41,7 +42,9 @@ from outlast.contracts.base import (
     StoreRequest,
     StoreWait,
     Summary,
+    problems_in,
     unknown_in,
+    wrong_fields,
 )
 from outlast.contracts.changes import (
     KEEP,
@@ -170,7 +173,7 @@ _PLACES = {name: f"{__name__}.{module}" for module, names in _MODULES.items() fo
 
 __all__ = [
     "ARGUMENTS_SHOWN", "BUDGET_GATE", "CARRIED", "CUT_NOTE", "GATES_IN_MEMO", "GATES_MEMO", "GATE_MEMO", "KEEP",
-    "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "PLANNED_STEPS",
+    "MAX_PARALLEL", "MAX_STEPS", "NOISE", "NOISE_KEPT", "NOT_BY_REQUESTER", "NO_CHECKPOINT", "NO_SUCH_FIELD", "PLANNED_STEPS",
     "QUESTION_MEMO",
     "RECORDS_MEMO", "ROLL_BACK_ALL", "SEARCH_ATTRIBUTES", "SHORT_DIGEST", "SMALL_MODEL_HINT", "STREAM_TOPIC",
     "SUMMARY_LENGTH", "TAKEN_NOTE", "ActCarried", "Acting", "AgentCard", "AgentTool",
@@ -193,7 +196,7 @@ __all__ = [
     "ToolResult", "ToolSpec", "Toolset", "ToolsetRequest", "Trace", "Transcript", "UndoRequest", "UndoResult",
     "UndoablePair", "Usage", "UsedToken", "Verdict", "WaitingActions", "WaitsBelow", "WebhookBody", "WebhookDelivered",
     "WebhookDelivery", "WebhookEvent", "WebhookRequest", "WebhookSent", "breaks", "carried_in", "digest_of", "hashed",
-    "invisible", "named", "same_digest", "shown", "unknown_in", "visible",
+    "invisible", "named", "problems_in", "same_digest", "shown", "unknown_in", "visible", "wrong_fields",
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 SUMMARY_LENGTH = 200
 """Longest summary, in characters."""
@@ -43,6 +43,22 @@ class Contract(BaseModel):
 Summary = Annotated[str, Field(max_length=SUMMARY_LENGTH)]
 
 
+NO_SUCH_FIELD = "there is no such field"
+
+
+def wrong_fields(error: ValidationError) -> list[str]:
+    """Say which fields hold a wrong value, and why; pydantic's own text adds the values and addresses of its manual."""
+    return [f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors(include_url=False)]
+
+
+def problems_in(kind: type[Contract], data: Any) -> list[str]:
+    """Name what keeps JSON data from being read as a contract, or else what was written and is no field of it."""
+    try:
+        return list(unknown_in(kind.model_validate(data), data))
+    except ValidationError as error:
+        return wrong_fields(error)
+
+
 def unknown_in(read: Any, data: Any, path: str = "") -> Iterator[str]:
     """Name what was written and is no field of what was read from it, with the fields that there are.
 
@@ -55,7 +71,7 @@ def unknown_in(read: Any, data: Any, path: str = "") -> Iterator[str]:
         if type(read).model_config.get("extra") == "ignore":
             fields = type(read).model_fields
             offered = ", ".join(written for written, name in known.items() if CARRIED not in fields[name].metadata)
-            yield from (f"{path}{name}: there is no such field; known are {offered}" for name in unknown)
+            yield from (f"{path}{name}: {NO_SUCH_FIELD}; known are {offered}" for name in unknown)
         for written, name in known.items():
             yield from unknown_in(getattr(read, name), data.get(written, data.get(name)), f"{path}{written}.")
     elif isinstance(read, Mapping) and isinstance(data, Mapping):

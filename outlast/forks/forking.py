@@ -4,10 +4,10 @@ handle = await fork(client, "plan-1", from_step="30", agent="analyst")
 handle = await retry(client, "plan-2")
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowQueryFailedError
 from temporalio.common import (
     Priority,
     SearchAttributeKey,
@@ -18,14 +18,16 @@ from temporalio.common import (
 )
 
 from outlast.client import load_settings
-from outlast.contracts import RunState
+from outlast.contracts import NO_SUCH_FIELD, RunState
 from outlast.forks import FORKED_MEMO
 from outlast.forks.preparing import Prepared, Wanted, prepare
-from outlast.forks.reading import NoRunError, described
+from outlast.forks.reading import ForkError, NoRunError, answer_of, described
 from outlast.storage.activities import ContentStore
 
 PATTERN = SearchAttributeKey.for_keyword("AgentPattern")
 STATE = SearchAttributeKey.for_keyword("AgentState")
+PROBLEMS_SHOWN = 5
+"""Most wrong fields that a refusal names."""
 
 
 async def fork(
@@ -68,6 +70,7 @@ async def fork(
     """
     wanted = Wanted(from_step, from_turn, edit or {}, agent, model, text, repeat_effects)
     prepared = await prepare(client, store or _store(), run, wanted)
+    await check_edit(client, prepared, wanted.edit)
     return await start(client, prepared, new_id, requester)
 
 
@@ -102,6 +105,27 @@ async def retry(
     """
     wanted = Wanted(repeat_effects=repeat_effects, retries=True, budget=budget or {})
     return await start(client, await prepare(client, store or _store(), run, wanted), new_id, requester)
+
+
+async def check_edit(client: Client, prepared: Prepared, edit: Mapping[str, Any]) -> None:
+    """Refuse an edit that the workflow cannot take; raises ForkError. Only a worker has the class of the request.
+
+    A run that began under a release which cannot tell takes any.
+    """
+    found = prepared.earlier.found
+    try:
+        problems: list[str] = await answer_of(client, found, "request_problems", prepared.request) if edit else []
+    except WorkflowQueryFailedError:
+        return
+    if wrong := wrong_by(edit, problems):
+        raise ForkError(f"--edit: {wrong}")
+
+
+def wrong_by(edit: Mapping[str, Any], problems: Sequence[str]) -> str:
+    """Return what is wrong with a request: unknown fields only where they were edited, the rest may be of another release."""
+    edited = tuple(f"{name}{end}" for name in edit for end in (":", "."))
+    wrong = [one for one in problems if NO_SUCH_FIELD not in one or one.startswith(edited)]
+    return "; ".join(wrong[:PROBLEMS_SHOWN])
 
 
 async def id_for(client: Client, prepared: Prepared) -> str:

@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.contracts import Change, ChangeState, Fork, Plan, RunStatus, StepOutcome, StepOutcomes
 from outlast.errors import ErrorKind, kind_of
+from outlast.forks.failing import wrong_input_of
 from outlast.storage.activities import ContentStore
 from outlast.tracing.rows import with_all
 
@@ -228,8 +229,12 @@ async def _outcomes(
 async def asked(client: Client, found: WorkflowExecutionDescription, query: str, answer: type[M], *given: Any) -> M:
     """Ask a run that is a workflow of agents; raises ForkError for another one, and where nobody answers."""
     try:
-        return answer.model_validate(await _query(client, found, query, *given))
+        return answer.model_validate(await answer_of(client, found, query, *given))
     except WorkflowQueryFailedError as error:
+        if wrong := await wrong_input_of(client, found):
+            raise ForkError(
+                f"run {found.id} failed before it began, so there is nothing to go on from; start it anew: {wrong}"
+            ) from error
         raise ForkError(
             f"run {found.id} is a {found.workflow_type} and does not say what it came to ({error}); only a workflow of agents "
             "can be forked, by a worker that can read its history"
@@ -252,13 +257,14 @@ async def _asked_if_known(
     client: Client, found: WorkflowExecutionDescription, query: str, *given: Any
 ) -> Mapping[str, Any] | None:
     try:
-        answer = await _query(client, found, query, *given)
+        answer = await answer_of(client, found, query, *given)
     except WorkflowQueryFailedError:
         return None  # a workflow of another kind
     return answer if isinstance(answer, Mapping) else None
 
 
-async def _query(client: Client, found: WorkflowExecutionDescription, query: str, *given: Any) -> Any:
+async def answer_of(client: Client, found: WorkflowExecutionDescription, query: str, *given: Any) -> Any:
+    """Ask a run; raises NoWorkerAnswersError, and WorkflowQueryFailedError for what it cannot answer."""
     handle = client.get_workflow_handle(found.id, run_id=found.run_id)
     try:
         return await handle.query(query, args=given, rpc_timeout=timedelta(seconds=QUERY_SECONDS))

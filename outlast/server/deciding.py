@@ -13,7 +13,7 @@ from typing import Any
 from temporalio.client import WorkflowHandle, WorkflowUpdateFailedError
 
 from outlast.approvals.tokens import decided
-from outlast.cli.decisions.messaging import ANSWERS_WITHIN, updated, with_way_out
+from outlast.cli.decisions.messaging import ANSWERS_WITHIN, answers, updated, with_way_out
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import Reach, must_have_begun
 from outlast.contracts import Bounds, GateRecord, RecordKind, Verdict, hashed
@@ -76,11 +76,14 @@ async def send_within(
 ) -> tuple[GateRecord | None, "asyncio.Task[GateRecord | None] | None"]:
     """Send a decision to somebody who cannot wait: it is the run's when this returns.
 
-    Where no worker has taken it in this time, the record is None, and the task may still say what came of it.
-    Raises LeavingError where it is refused.
+    Where no worker has taken it in this time, the record is None, and the task, if a worker answers at all, may still say what
+    came of it. Raises LeavingError where it is refused.
     """
     must_have_begun(seen.found)
     handle = reach.client.get_workflow_handle(seen.found.id, run_id=seen.found.run_id)
+    if not await answers(handle, seconds / 2):  # an update would come on top of the signal once a worker is back
+        await handle.signal("decide", dict(message))
+        return None, None
     task = asyncio.create_task(_updated(handle, message))
     try:
         await asyncio.wait({task}, timeout=seconds)

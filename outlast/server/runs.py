@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 
 from outlast.cli.decisions.listing import gates_of, questions_of
 from outlast.cli.kinds import page_of, partial
-from outlast.cli.leaving import LeavingError
+from outlast.cli.leaving import LeavingError, why_failed
 from outlast.cli.reaching import Reach, word
 from outlast.cli.recorded.status import recorded_status
 from outlast.cli.runs.listing import Wanted, newest, read_since
@@ -51,6 +51,8 @@ class RunShown(BaseModel):
     """When it started (UTC)."""
     closed: datetime | None = None
     """When it ended (UTC); null: not yet."""
+    error: str = ""
+    """Why it failed; empty: it did not."""
     progress: RunStatus | None = None
     """Its steps, spend, gates and questions; null for a workflow that is none of ours."""
     waits: list[Waiting] = []
@@ -160,6 +162,7 @@ async def shown(reach: Reach, found: WorkflowExecutionDescription) -> RunShown:
         status=word(found.status),
         started=found.start_time,
         closed=found.close_time,
+        error=await why_failed(reach.client, found),
         progress=progress,
         waits=await waits_of(reach, found),
         retries=retries_of(found),

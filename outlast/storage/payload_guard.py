@@ -30,7 +30,7 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
-from outlast.contracts import Contract, RunRequest, unknown_in
+from outlast.contracts import Contract, RunRequest, unknown_in, wrong_fields
 from outlast.errors import ErrorKind, non_retryable
 from outlast.redaction import SECRETS
 
@@ -97,7 +97,7 @@ class GuardedPayloadConverter(PydanticPayloadConverter):
             values = super().from_payloads(payloads, type_hints)
         except ValidationError as error:
             if any(getattr(hint, "starts_run", False) for hint in type_hints or ()):
-                raise non_retryable(ErrorKind.INPUT_INVALID, str(error)) from error
+                raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong_fields(error))) from error
             raise
         for value, payload in zip(values, payloads, strict=False):
             if isinstance(value, RunRequest):

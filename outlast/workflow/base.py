@@ -23,6 +23,7 @@ from outlast.contracts import (
     RunResult,
     RunState,
     carried_in,
+    problems_in,
 )
 from outlast.errors import ErrorKind, non_retryable, text_of
 from outlast.notices.webhooks import Webhooks
@@ -150,6 +151,13 @@ class AgentWorkflow(MessageHandlers, Generic[Request, Result]):
             Its result, of which the fields of `RunResult` are filled in afterwards.
         """
         raise NotImplementedError
+
+    @workflow.query(
+        description="What is wrong with a request for another run of this workflow: values, and unknown fields"
+    )
+    def request_problems(self, *args: Any) -> list[str]:
+        """Check the request of a fork before it starts: only a worker has the class."""
+        return problems_in(type(self.request), args[0] if args else {})
 
     async def keep_report(self) -> Content:
         """Keep the step trace of the run in the content store."""

@@ -1,11 +1,13 @@
 """Sends a run a message: as an update, which it answers at once, or as a signal, which it reads once a worker is back.
 
-The server lists a worker for minutes after it has died, and an update that no worker takes waits forever. So after a
-few seconds the same is sent as a signal; where the update is carried out after all, the run takes the signal for a duplicate.
+The server lists a worker for minutes after it has died, and keeps an update that no worker takes, although its sender has given
+up. So a worker has to answer a query first, which leaves nothing behind; where none does, a signal is sent. Should the worker
+die just then, both are sent, and the run takes the second for a duplicate.
 """
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -13,13 +15,15 @@ from temporalio.client import (
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowHandle,
+    WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from outlast.cli.leaving import WRONG, LeavingError
-from outlast.cli.reaching import Reach, must_have_begun, word
+from outlast.cli.reaching import NOBODY_ANSWERS, Reach, must_have_begun, word
 from outlast.contracts import NOT_BY_REQUESTER
 from outlast.errors import text_of
 
@@ -27,6 +31,8 @@ M = TypeVar("M", bound=BaseModel)
 
 ANSWERS_WITHIN = 5.0
 """Seconds in which a living worker answers."""
+EVERY_WORKFLOW_ANSWERS = "__temporal_workflow_metadata"
+"""The SDK's own query, which workflows of others and of older builds answer as well."""
 UNKNOWN_UPDATE = "expected but not found"
 """What the SDK says of an update that a workflow has not."""
 UNPROCESSED = "UnprocessedUpdate"
@@ -65,6 +71,17 @@ def is_unprocessed(error: WorkflowUpdateFailedError) -> bool:
     return isinstance(error.cause, ApplicationError) and error.cause.type == UNPROCESSED
 
 
+async def answers(handle: WorkflowHandle[Any, Any], within: float) -> bool:
+    """Whether a worker answers for a run within so many seconds; true where the server refuses the question itself."""
+    try:
+        await handle.query(EVERY_WORKFLOW_ANSWERS, rpc_timeout=timedelta(seconds=within))
+    except WorkflowQueryFailedError:
+        return True
+    except RPCError as error:
+        return error.status not in NOBODY_ANSWERS
+    return True
+
+
 async def updated(
     handle: WorkflowHandle[Any, Any],
     name: str,
@@ -72,10 +89,13 @@ async def updated(
     answer: type[M],
     within: float | None = ANSWERS_WITHIN,
 ) -> M | None:
-    """Send an update, and wait so many seconds for what comes of it.
+    """Send an update where a worker answers at all, and wait so many seconds for what comes of it.
 
+    With None for them it is sent without asking first, and waited for as long as it takes.
     Returns None where nobody takes it, raises WorkflowUpdateFailedError where the run refuses it.
     """
+    if within is not None and not await answers(handle, within):
+        return None
     try:
         async with asyncio.timeout(within):
             answered: M = await handle.execute_update(name, dict(message), result_type=answer)

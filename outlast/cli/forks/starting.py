@@ -2,22 +2,26 @@
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
+from socket import gethostname
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
 from rich.text import Text
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
+from outlast.agents.catalog_activities import MOST_NAMES
+from outlast.agents.files import DEFAULTS, read_agents, slug
 from outlast.cli.decisions.users import user_name
-from outlast.cli.kinds import page_of, request_of
+from outlast.cli.kinds import SESSION, page_of, request_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, say
 from outlast.cli.printing import print_json
 from outlast.cli.reaching import Reach
 from outlast.cli.rendering import safe, show
 from outlast.cli.runs.running import Handle, attached, finish
 from outlast.command_line import command
+from outlast.contracts import Contract, problems_in
 from outlast.display import quoted
-from outlast.forks.forking import id_for, start
+from outlast.file_names import readable
+from outlast.forks.forking import check_edit, id_for, start, wrong_by
 from outlast.forks.preparing import Prepared, Wanted, prepare
 from outlast.forks.reading import ForkError, NoWorkerAnswersError, described
 
@@ -39,6 +43,8 @@ async def begin(
     prepared = await _prepared(reach, run_id, wanted)
     found = prepared.earlier.found
     _check_fields(found.workflow_type, prepared.request, wanted.edit)
+    edited = str(wanted.edit.get("agent") or "") if found.workflow_type == SESSION else ""
+    await _check_agent(reach, found.task_queue, wanted.agent or edited)
     if dry_run:
         _show(prepared, as_json=as_json)
         return
@@ -72,29 +78,43 @@ async def _prepared(reach: Reach, run_id: str, wanted: Wanted) -> Prepared:
         found = await described(reach.client, run_id)
         if not await reach.served(found):
             raise await reach.no_worker(found, f"only a worker knows what {run_id} came to, and nothing was started")
-        return await prepare(reach.client, reach.store(), run_id, wanted)
+        prepared = await prepare(reach.client, reach.store(), run_id, wanted)
+        if not request_of(found.workflow_type):
+            await check_edit(reach.client, prepared, wanted.edit)
+        return prepared
     except NoWorkerAnswersError as error:
         raise LeavingError(UNSERVED, str(error)) from error
     except ForkError as error:
         raise LeavingError(WRONG, str(error)) from error
 
 
+async def _check_agent(reach: Reach, task_queue: str, agent: str) -> None:
+    """Refuse an agent that there is not. Workers of other machines may have other agents, so there it is only said."""
+    folder = reach.settings.agents_dir
+    agents, unread = read_agents(folder, DEFAULTS)
+    names = [each.front.name for each in agents]
+    if not agent or {agent, slug(agent)} & {*names, *(each.agent for each in unread)}:
+        return
+    why = f"{readable(str(folder))} has no agent {agent!r}; there are {', '.join(names[:MOST_NAMES])}"
+    hosts = {worker.rpartition("@")[2] for worker in await reach.workers(task_queue)}
+    if hosts == {gethostname()}:
+        raise LeavingError(WRONG, why)
+    say(why)
+
+
 def _check_fields(workflow: str, request: Mapping[str, Any], edit: Mapping[str, Any]) -> None:
-    """Refuse edits that the workflow's request does not take, where we know what it is."""
+    """Refuse edits that the workflow's request does not take, where we know what it is; of others, a worker tells."""
     kind = request_of(workflow)
     if not kind:
         return
     module, _, name = kind.partition(":")
-    model: type[BaseModel] = getattr(import_module(module), name)
+    model: type[Contract] = getattr(import_module(module), name)
     unknown = [field for field in edit if field not in model.model_fields]
     if unknown:
         known = ", ".join(field for field in model.model_fields if field not in ("forked", "carried"))
         raise LeavingError(WRONG, f"--edit: a request of this run has no {', '.join(unknown)}; it has {known}")
-    try:
-        model.model_validate(request)
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-        raise LeavingError(WRONG, f"--edit: {wrong}") from error
+    if wrong := wrong_by(edit, problems_in(model, request)):
+        raise LeavingError(WRONG, f"--edit: {wrong}")
 
 
 def _data(prepared: Prepared) -> dict[str, Any]:

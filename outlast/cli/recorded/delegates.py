@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from outlast.cli.leaving import WRONG, LeavingError
 from outlast.cli.reaching import PATIENT_DEADLINE, Reach
 from outlast.cli.recorded.reading import read_history
-from outlast.cli.recorded.suspicions import Suspicion
+from outlast.cli.recorded.suspicions import WHOLE_RUN, Suspicion
 from outlast.cli.recorded.why import whole
 from outlast.cli.rendering import below_lines
 from outlast.command_line import command
@@ -100,7 +100,9 @@ async def wrong_below(reach: Reach, status: RunStatus) -> list[Suspicion]:
         history = await read_history(reach, below.found)
         rows = {row.step: row for row in below.status.steps}
         wrong = whole(history, rows, below.status.hops)
-        found += [Suspicion(below.step(one.step) if one.step in rows else "-", one.what, one.fatal) for one in wrong]
+        found += [
+            Suspicion(below.step(one.step) if one.step in rows else WHOLE_RUN, one.what, one.fatal) for one in wrong
+        ]
     return found
 
 

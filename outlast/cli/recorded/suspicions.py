@@ -23,6 +23,8 @@ from outlast.contracts import (
 ODD_SHOWN = 200
 ENDED_BY_HAND = {Ended.DONE: "completed", Ended.FAILED: "failed", Ended.CANCELLED: "cancelled"}
 
+WHOLE_RUN = "-"
+"""What stands in the place of a step where something is wrong with the whole run."""
 FROM_STEP = "step "
 """How the label of a part begins that is the answer of another step."""
 
@@ -31,11 +33,16 @@ CUT = (StopReason.MAX_TOKENS, StopReason.CONTEXT_EXCEEDED)
 
 @dataclass(frozen=True)
 class Suspicion:
-    """One thing that went wrong at a step, in words; `fatal` if the step or the call ended by it."""
+    """One thing that went wrong at a step, or in the run as a whole, in words; `fatal` if the step, call or run ended by it."""
 
     step: str
     what: str
     fatal: bool = False
+
+    @property
+    def where(self) -> str:
+        """Where it went wrong, in words."""
+        return "the run" if self.step == WHOLE_RUN else f"step {self.step}"
 
 
 def origins(calls: Sequence[Call]) -> tuple[str, ...]:
@@ -92,10 +99,15 @@ def suspicions(
     return found
 
 
+def failure(why: str) -> list[Suspicion]:
+    """Return how the run itself failed: before its first step, for instance, where no step can tell."""
+    return [Suspicion(WHOLE_RUN, f"failed: {why}", fatal=True)] if why else []
+
+
 def lacking(history: RunHistory) -> list[Suspicion]:
     """Return which tools agents named and lacked."""
     return [
-        Suspicion("-", f"{call.text.removeprefix('read the tools of ')} lacks a tool that it names: {name}")
+        Suspicion(WHOLE_RUN, f"{call.text.removeprefix('read the tools of ')} lacks a tool that it names: {name}")
         for call in history.calls
         if call.toolset is not None
         for name in call.toolset.missing

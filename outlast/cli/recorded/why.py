@@ -81,7 +81,7 @@ def suspicion_lines(found: Sequence[Suspicion]) -> list[RenderableType]:
     if not found:
         return [Text("nothing failed, was repeated or was cut at this step or before it", style="dim")]
     return [
-        Text(safe(f"{'✗' if one.fatal else '!'} step {one.step}: {one.what}"), style="red" if one.fatal else "yellow")
+        Text(safe(f"{'✗' if one.fatal else '!'} {one.where}: {one.what}"), style="red" if one.fatal else "yellow")
         for one in found
     ]
 

@@ -97,6 +97,7 @@ class Report:
             "state": self.state,
             "seconds": round(self.seconds, 3),
             "running": self.running,
+            "error": self.failure,
             "spend": plain(self.spend),
             "seconds_by": {str(spent): round(seconds, 3) for spent, seconds in self.times.items()},
             "critical_path": list(self.path),

@@ -12,7 +12,7 @@ from temporalio.service import RPCError
 
 from outlast.cli.decisions.listing import gates_of, questions_of
 from outlast.cli.kinds import known
-from outlast.cli.leaving import LeavingError
+from outlast.cli.leaving import LeavingError, NeverBegunError, why_failed
 from outlast.cli.reaching import Reach, WorkerBusyError, begins_at, word
 from outlast.cli.rendering import duration, safe
 from outlast.contracts import RunStatus, Trace
@@ -20,11 +20,12 @@ from outlast.contracts import RunStatus, Trace
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands; `busy` says why it is read from its history, "" where its worker answered."""
+    """How a run stands; `busy` says why it is read from its history, "" where its worker answered; `error` is why it failed."""
 
     status: RunStatus
     trace: Trace
     busy: str = ""
+    error: str = ""
 
 
 def described(found: WorkflowExecutionDescription) -> dict[str, Any]:
@@ -71,6 +72,11 @@ def held(found: WorkflowExecutionDescription) -> list[str]:
     return lines
 
 
+def error_lines(error: str) -> list[Text]:
+    """Show why a run failed: before its first step, there is no step that says so."""
+    return [Text(safe(f"failed: {error}"), style="red")] if error else []
+
+
 def held_lines(lines: Sequence[str]) -> list[Text]:
     """Show what is held up."""
     return [Text(safe(line), style="bold") for line in lines]
@@ -83,16 +89,18 @@ async def standing(reach: Reach, found: WorkflowExecutionDescription, *, trace: 
     """
     try:
         status = await reach.status(found)
-        return Standing(status, await reach.trace(found) if trace else Trace())
-    except WorkerBusyError as busy:
+        calls = await reach.trace(found) if trace else Trace()
+        return Standing(status, calls, error=await why_failed(reach.client, found))
+    except (WorkerBusyError, NeverBegunError) as silent:
         from outlast.cli.recorded.status import recorded_status
 
         shown = await gates_of(found)
         gates = shown.waiting
         status, calls = await recorded_status(reach, found, gates, shown.standing, await questions_of(found))
-        if not (status.steps or gates or known(found.workflow_type)):
+        busy = f"{silent}. Shown is what its history says." if isinstance(silent, WorkerBusyError) else ""
+        if busy and not (status.steps or gates or known(found.workflow_type)):
             return None  # nothing in its history is ours
-        return Standing(status, calls, busy=f"{busy}. Shown is what its history says.")
+        return Standing(status, calls, busy, await why_failed(reach.client, found))
     except (LeavingError, WorkflowQueryFailedError, RPCError, ValueError):
         if known(found.workflow_type):
             raise

@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
+
+from temporalio.exceptions import ApplicationError
 
 from outlast.cli.chat.sessions import session_of
 from outlast.cli.decisions.listing import whole
@@ -14,6 +15,7 @@ from outlast.cli.rendering import money, places_shown
 from outlast.cli.report.graph import HEIGHT, WIDTH, drawing
 from outlast.cli.report.page import drawable
 from outlast.contracts import GatesShown, StepRow, StepState, WaitsBelow
+from outlast.errors import ErrorKind
 from outlast.server.events.feed import Feeds
 from outlast.server.events.said import Said, newest_said
 from outlast.server.operations import HttpError, find
@@ -55,8 +57,13 @@ async def run_facts(reach: Reach, feeds: Feeds, run: str, before: str = "") -> d
     steps = {row.step: row for row in seen.progress.steps} if seen.progress else {}
     talk = Said()
     if found.workflow_type == SESSION:
-        with suppress(HttpError, LeavingError):  # a session that was started by something else than this contract
+        try:
             talk = await newest_said(reach, feeds, run, MESSAGES, before)
+        except (HttpError, LeavingError):
+            pass  # a session that was started by something else than this contract
+        except ApplicationError as error:
+            if error.type != ErrorKind.INPUT_INVALID:  # a session refused for its input has said nothing, and says why
+                raise
     return {
         "run": seen,
         "steps": first_of(list(steps.values())),

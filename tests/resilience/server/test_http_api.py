@@ -52,6 +52,22 @@ def test_a_run_is_started_once_by_its_key(served: Served) -> None:
     assert "once" in [run["id"] for run in served.ask("GET", "/runs?limit=100").json()["runs"]]
 
 
+def test_a_run_that_failed_before_its_first_step_says_why(served: Served) -> None:
+    served.start("agent", {"agent": "nobody", "task": "Say hello."}, "unknown-agent")
+    where = ("--task-queue", "agents", "-w", "wrong-agent", "--address", served.stack.server.address)
+    served.stack.temporal("workflow", "start", "--type", "AgentSessionWorkflow", "--input", '{"agent": 5}', *where)
+
+    with httpx2.Client(base_url=served.url, headers={"Origin": served.url}) as browser:
+        signed = browser.post("/signin", data={"who": served.tokens["ada"]})
+        assert signed.status_code == 303, signed.text
+        for run, kind in (("unknown-agent", "UnknownAgent: no agent"), ("wrong-agent", "InputInvalid: agent: Input")):
+            error = served.result(run)["error"]
+            assert error.startswith(kind)
+            shown = served.ask("GET", f"/runs/{run}").json()
+            assert (shown["status"], shown["error"]) == ("failed", error)
+            assert f"Failed: {kind}" in browser.get("/run", params={"id": run}).text
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [

@@ -96,6 +96,30 @@ def test_what_a_workflow_of_others_returns_is_not_taken_for_ours(stack: Stack, o
     assert "0 calls" not in shown
 
 
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        ('{"topik": "Lamps"}', "topik: there is no such field; known are "),
+        ('{"topic": 5}', "topic: Input should be a valid string"),
+        ('{"gate": {"needed": -1}}', "gate.needed: Input should be greater than or equal to 1"),
+        ('{"gate": {"neded": 2}}', "gate.neded: there is no such field"),
+        ("[]", "plan: there is no such field"),
+        ('{"sent": false, "topic": "Lamps"}', ""),
+    ],
+)
+def test_a_fork_of_an_unregistered_type_is_refused_for_a_wrong_edit(
+    stack: Stack, own: RealProcess, tmp_path: Path, edit: str, why: str
+) -> None:
+    if not outlast(stack, "status", "unsent").stdout:
+        begun(stack, "LetterWorkflow", LetterRequest(topic="The delivery", sent=False), "unsent")
+        done(stack, "result", "unsent")
+    (file := tmp_path / "edit.json").write_text(edit)
+
+    ended = outlast(stack, "fork", "unsent", "--edit", str(file), "--dry-run")
+
+    assert (ended.returncode, f"--edit: {why}" in ended.stderr) == ((2, True) if why else (0, False)), ended.stderr
+
+
 @pytest.mark.parametrize("command", ["status", "trace"])
 def test_a_run_is_shown_from_its_history_while_its_worker_is_busy(stack: Stack, own: RealProcess, command: str) -> None:
     run = f"stopped-{command}"

@@ -143,7 +143,10 @@ def test_a_decision_without_a_worker_counts_once_one_is_back(stack: Stack) -> No
         assert (sent.returncode, "no worker answers now" in sent.stdout) == (0, True), sent.stderr
     finally:
         stack.worker.start()
-    assert "approved by ada" in stack.done("trace", "alone") or code(stack, "alone") == 0
+    assert code(stack, "alone") == 0
+    decided = [line for line in stack.done("audit", "alone").splitlines() if " by ada " in line]
+    assert ["approved by ada by way of signal:starter" in line for line in decided] == [True], decided
+    assert stack.json("status", "alone")["notices"] == []
 
 
 def test_where_decisions_must_be_signed_only_a_token_counts(stack: Stack) -> None:

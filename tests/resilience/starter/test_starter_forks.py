@@ -72,6 +72,8 @@ def test_what_cannot_be_forked_is_refused_with_what_to_do(stack: Stack, plan: st
     stack.done("plan", "--plan", plan, "--id", "forkable")
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"taks": "x"}')
+    nested = tmp_path / "nested.json"
+    nested.write_text('{"gate": {"neded": 2}}')
     stack.api.script(hold=True)
     stack.done("plan", "--plan", plan, "--id", "held", "--detach")
     refused = {
@@ -81,8 +83,10 @@ def test_what_cannot_be_forked_is_refused_with_what_to_do(stack: Stack, plan: st
             "held",
         ): "run held still runs, and what fails in it is tried again by itself; end it first: python starter.py",
         ("fork", "forkable", "--from-step", "9"): "run forkable has no step '9'; its steps are 1, 2, 3, 4, 5",
+        ("fork", "forkable", "--from-step", "3", "--agent", "nobody", "--dry-run"): "has no agent 'nobody'; there are ",
         ("fork", "forkable"): "say from where on (--from-step STEP)",
         ("fork", "forkable", "--edit", str(wrong)): "--edit: a request of this run has no taks; it has",
+        ("fork", "forkable", "--edit", str(nested)): "--edit: gate.neded: there is no such field; known are ",
         ("fork", "forkable", "--from-step", "2", "--id", "forkable"): "run 'forkable' has ended already (completed)",
     }
     for arguments, why in refused.items():

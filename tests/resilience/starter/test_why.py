@@ -100,13 +100,51 @@ def test_why_names_the_step_and_the_reason(stack: Stack, tmp_path: Path, name: s
 
     run = stack.runs()[0]
     assert ended.returncode == fault.code, ended.stderr
-    said = wrong(stack, run)
+    *said, last = wrong(stack, run)
+    if fault.code == 0:
+        said.append(last)
+    else:
+        assert last.startswith("✗ the run: failed: "), last
     assert said
     assert all(f"step {fault.blamed}: " in line for line in said if "skipped" not in line), said
     assert any(fault.says in line for line in said), said
     if fault.code == 0:
         assert any(f"step {fault.blamed}: " in line and fault.says in line for line in wrong(stack, run, "tell"))
     assert fault.blamed in stack.done("trace", run)
+
+
+BEFORE_THE_FIRST_STEP = {
+    "no steps": ('{"plan": {"steps": []}}', "PlanAndExecuteWorkflow", "PlanInvalid: ", "step"),
+    "no such agent": ('{"agent": "nobody", "task": "x"}', "AgentSessionWorkflow", "UnknownAgent: ", "nobody"),
+    "a wrong value": ('{"agent": 5}', "AgentSessionWorkflow", "InputInvalid: agent: ", "valid string"),
+    "a missing field": ("{}", "AgentSessionWorkflow", "InputInvalid: agent: ", "Field required"),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_THE_FIRST_STEP)
+def test_a_run_that_failed_before_its_first_step_says_why_everywhere(stack: Stack, name: str) -> None:
+    request, workflow, kind, what = BEFORE_THE_FIRST_STEP[name]
+    run = f"early-{name.replace(' ', '-')}"
+    where = ("--task-queue", "agents", "-w", run, "--address", stack.server.address)
+    stack.temporal("workflow", "start", "--type", workflow, "--input", request, *where)
+    ended = stack.run("result", run)
+    assert (ended.returncode, kind in ended.stderr, what in ended.stderr) == (1, True, True), ended.stderr
+    assert "pydantic" not in ended.stderr
+    failure = ended.stderr.strip().partition(": ")[2]
+
+    assert f"failed: {failure}" in stack.done("status", run).splitlines()
+    assert stack.json("status", run)["error"] == failure
+    assert f"failed: {failure}" in stack.done("trace", run).splitlines()
+    assert f"✗ the run: failed: {failure}" in wrong(stack, run)
+    assert stack.json("report", run, "-o", "-")["error"] == failure
+    page = stack.done("report", run, "-o", "-")
+    assert "Why it failed" in page
+    assert "Nothing failed" not in page
+    if kind.startswith("InputInvalid"):
+        nothing = f"run {run} failed before it began, so there is nothing to go on from; start it anew: {failure}"
+        for command in (("fork", run, "--from-turn", "1"), ("retry", run)):
+            refused = stack.run(*command)
+            assert (refused.returncode, nothing in refused.stderr) == (2, True), refused.stderr
 
 
 def test_why_names_a_routing_that_went_wrong(stack: Stack) -> None:

@@ -6,7 +6,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from outlast.client import data_converter
-from outlast.contracts import Content, Message, ModelRequest, ModelTurn, Part, ToolCall
+from outlast.contracts import Content, Message, ModelRequest, ModelTurn, Part, RunRequest, ToolCall
 from outlast.errors import ErrorKind
 from outlast.storage.payload_guard import describe, guarded
 
@@ -77,3 +77,18 @@ async def test_the_converter_of_both_doors_is_guarded() -> None:
     assert await converter.decode([payload], [Content]) == [Content(text="small")]
     with pytest.raises(ApplicationError, match=r"Content\.text"):
         await converter.encode([Content(text=BIG)])
+
+
+def test_a_wrong_request_is_refused_by_the_names_of_its_fields() -> None:
+    class Asked(RunRequest):
+        text: str
+
+    converter = guarded(LIMIT)()
+    sent = converter.to_payloads([{"gate": {"needed": -1}}])
+
+    with pytest.raises(ApplicationError) as caught:
+        converter.from_payloads(sent, [Asked])
+
+    assert caught.value.type == ErrorKind.INPUT_INVALID
+    wrong = dict(each.split(": ", 1) for each in caught.value.message.split("; "))
+    assert wrong == {"text": "Field required", "gate.needed": "Input should be greater than or equal to 1"}
