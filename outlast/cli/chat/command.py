@@ -63,11 +63,11 @@ async def talk(
     )
     chat = Chat(reach, Opening(session, request.agent, who, request, priority, key), Terminal(), outbox)
     try:
-        answered = await chat.run()
+        failed = await chat.run()
     finally:
         say(f"come back: {command('chat', request.agent)} --id {quoted(session)}")
-    if not answered:
-        raise LeavingError(FAILED, "not every message was answered")
+    if failed:
+        raise LeavingError(FAILED, failed)
 
 
 def _look_up(reach: Reach, agent: str) -> None:
