@@ -159,6 +159,14 @@ def test_an_empty_name_is_refused(arguments: list[str], named: str, capsys: pyte
     assert capsys.readouterr().err.startswith(f"starter: {named}")
 
 
+def test_a_folder_of_agents_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGENTS_DIR", "/nonexistent")
+    assert run(build_app(), ["agents"]) == WRONG
+    assert capsys.readouterr() == ("", "starter: AGENTS_DIR=/nonexistent: there is no such folder\n")
+
+
 def test_commands_know_every_workflow_and_choice() -> None:
     """The commands repeat these names, because importing what defines them would make each command slow."""
     build_app()
