@@ -58,7 +58,12 @@ def test_a_run_is_started_once_by_its_key(served: Served) -> None:
         ("/workflows/agent", {"task": "no agent"}, 422, "agent: Field required"),
         ("/workflows/plan", {"plan": {"steps": "none"}}, 422, "plan"),
         ("/workflows/agent", {"agent": "a", "task": "t", "gates": {"opened": 5}}, 422, "gates"),
-        ("/workflows/nothing", {}, 404, "Not Found"),
+        (
+            "/workflows/nothing",
+            {},
+            404,
+            "there is no workflow 'nothing' that can be started; there are agent, consensus",
+        ),
         ("/runs/nobody/cancel", {}, 404, "there is no run 'nobody'"),
         ("/runs/no%2Fbody/cancel", {}, 404, "there is no run 'no/body'"),
         ("/runs/nobody/messages", {"text": "hello"}, 404, "name the agent"),
