@@ -186,8 +186,14 @@ async def connect(settings: Settings, plugins: "Sequence[Plugin]" = ()) -> "Clie
     except ValueError as error:
         raise SettingsError(f"TEMPORAL_ADDRESS={address}: {error}; write host:port") from error
     except (RuntimeError, RPCError) as error:
+        if "InvalidContentType" in str(error):  # what TLS makes of an answer in clear
+            switch = "TEMPORAL_API_KEY" if config.get("api_key") else "TEMPORAL_TLS"
+            raise SettingsError(
+                f"{switch}: it switches TLS on, and the server at {address} speaks none; leave it out, or name the address that "
+                "takes TLS (TEMPORAL_ADDRESS)"
+            ) from error
         raise ServerUnavailableError(
-            f"no Temporal server answers at {address} ({_reason(error)}). {start_a_server()}"
+            f"no Temporal server answers at {address} ({_reason(error, address)}). {start_a_server()}"
         ) from error
 
 
@@ -207,8 +213,11 @@ async def missing_attributes(client: "Client") -> list[str] | None:
     return [name for name in SEARCH_ATTRIBUTES if name not in answer.custom_attributes]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, address: str) -> str:
     # The SDK's core wraps the operating system's message in a dump of its own structures.
+    if "failed to lookup address" in str(error):
+        port = "" if re.search(r":\d+$", address) else ", and no port is named: write host:port"
+        return f"its host is not known{port}"
     message = re.search(r'message: "([^"]+)"', str(error))
     return message[1].lower() if message else str(error)[:200]
 

@@ -13,8 +13,9 @@ def agents(as_json: Json = False) -> None:
     from outlast.cli.rendering import console, show
     from outlast.cli.runs.agents_page import agents_data, agents_page
     from outlast.client import load_settings
+    from outlast.worker.arguments import with_agents
 
-    settings = load_settings()
+    settings = with_agents(load_settings(), None)
     found, problems = read_agents(settings.agents_dir, DEFAULTS)
     data = agents_data(found, problems, settings.model_table().resolve)
     if as_json:

@@ -178,14 +178,14 @@ class StartOptions:
         from pydantic import ValidationError
 
         from outlast.cli.leaving import WRONG, LeavingError
-        from outlast.settings.base import seconds_of
+        from outlast.settings.base import deadline_of
 
         policy: Any = getattr(request, "gate")  # noqa: B009  # every request has one; its class is not imported for --help
         if any(not name.strip() for name in self.approver or ()):
             raise LeavingError(WRONG, "--approver is empty; name somebody, or leave it out for anybody")
         try:
             said = given(needed=self.needed, eligible=tuple(self.approver) if self.approver else None)
-            said |= {"deadline": seconds_of(self.gate_deadline)} if self.gate_deadline is not None else {}
+            said |= {"deadline": deadline_of(self.gate_deadline)} if self.gate_deadline is not None else {}
             return type(policy).model_validate(dict(policy) | said) if said else policy
         except ValidationError as error:
             found = error.errors(include_input=False)[0]

@@ -35,7 +35,7 @@ def chat(
     """Talk with AGENT: each line is a message, also while it works. Ctrl-C interrupts it, Ctrl-D leaves it, /help tells more.
 
     The same --id again comes back to it. Without a terminal each line of stdin is a message, and stdout has the answers; exit
-    code 1 if one is not answered.
+    code 1 if one is not answered, or a /command is not carried out.
     """
     from outlast.agents.files import slug
     from outlast.agents.sessions import AgentSessionRequest

@@ -9,12 +9,13 @@ from outlast.client import load_settings
 from outlast.contracts import MAX_STEPS, Content, PlanReport, PlanRequest, PlanResult, RunState
 from outlast.errors import ErrorKind
 from outlast.plans.checking import problems, repair, shape_of
+from outlast.worker.arguments import with_agents
 
 
 def dry_run(request: PlanRequest, *, as_json: bool) -> None:
     """Check the request's own plan and show its shape; raises LeavingError with every problem."""
     assert request.plan is not None
-    found, broken = read_agents(load_settings().agents_dir, DEFAULTS)
+    found, broken = read_agents(with_agents(load_settings(), None).agents_dir, DEFAULTS)
     for problem in broken:
         say(f"agent file left out: {problem}")
     names = sorted(agent.front.name for agent in found)

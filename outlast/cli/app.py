@@ -9,13 +9,17 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from outlast.cli import leaving
 from outlast.command_line import CommandLine, use_command_line
 from outlast.private_files import PRIVATE
+
+if TYPE_CHECKING:
+    from typer._click import Context
 
 FIRST = {"up": "outlast.cli.operate:up"}
 COMMANDS = {
@@ -50,6 +54,27 @@ COMMANDS = {
     "codec-server": "outlast.cli.web.codec_server:codec_server",
 }
 """The commands of the library and where each stands; those of an application come between the two tables."""
+NEVER_EMPTY = {"run_id", "one", "other", "gate", "who", "reason", "digest", "to", "question"}
+"""Parameters that say which run, which gate, how much of it, or who: leaving one out means something else than it does here."""
+
+
+class Command(TyperCommand):
+    """A command that refuses an empty name: it comes from a shell variable that is not set, and would count as left out."""
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        """Parse as typer does, and refuse what is empty; raises LeavingError."""
+        rest = super().parse_args(ctx, args)
+        for each in self.params:
+            source = ctx.get_parameter_source(each.name or "")
+            given = ctx.params.get(each.name or "")
+            if each.name not in NEVER_EMPTY or source is None or source.name != "COMMANDLINE":
+                continue
+            if isinstance(given, str) and not given.strip():
+                named = each.opts[0] if each.param_type_name == "option" else str(each.metavar or each.name)
+                raise leaving.LeavingError(
+                    leaving.WRONG, f"{named} is empty; write one" + ("" if each.required else ", or leave it out")
+                )
+        return rest
 
 
 def build_app(
@@ -83,7 +108,7 @@ def build_app(
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:
-            app.command(name)(found)
+            app.command(name, cls=Command)(found)
     app.callback()(_nothing)
     return app
 

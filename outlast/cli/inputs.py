@@ -120,7 +120,8 @@ def read_json(file: Path, option: str) -> Any:
 
 def _read(file: Path, option: str) -> str:
     try:
-        return sys.stdin.read() if str(file) == STDIN else file.read_text(encoding="utf-8-sig")
+        # As bytes: Python reads standard input by the locale, some of which let everything through.
+        return sys.stdin.buffer.read().decode("utf-8-sig") if str(file) == STDIN else file.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise LeavingError(WRONG, f"{option} {file}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
     except OSError as error:

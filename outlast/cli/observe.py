@@ -176,7 +176,7 @@ def trace(
         found = await reach.find(run_id, ours=False)
         stands = await standing(reach, found, trace=True)
         if stands is None:
-            raise LeavingError(WRONG, f"run {run_id!r} is a {found.workflow_type}, which keeps no trace of calls")
+            raise LeavingError(WRONG, f"run {run_id!r} is of type {found.workflow_type}, which keeps no trace of calls")
         status, calls = await whole_tree(reach, stands.status, stands.trace)
         return replace(stands, status=status, trace=calls)
 

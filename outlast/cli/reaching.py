@@ -29,7 +29,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from outlast.cli.kinds import SYSTEM, known, worker_elsewhere, worker_of
 from outlast.cli.leaving import UNSERVED, WRONG, LeavingError, never_begun, say
-from outlast.client import Settings, connect, load_settings, running_stack
+from outlast.client import Settings, SettingsError, connect, load_settings, running_stack
 from outlast.command_line import command, start_a_worker
 from outlast.contracts import RunStatus, StepRow, Trace
 from outlast.errors import text_of
@@ -76,7 +76,7 @@ class Reach:
     _rows: dict[str, tuple[StepRow, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def store(self, *, waits: bool = True) -> ContentStore:
-        """Open the content store; it `waits` for one that is away. Raises LeavingError naming CONTENT_STORE_URL."""
+        """Open the content store; it `waits` for one that is away. Raises LeavingError naming the setting."""
         return open_store(self.settings, waits=waits)
 
     async def served(self, of: str | WorkflowExecution) -> bool:
@@ -134,7 +134,7 @@ class Reach:
         if ours and not await self.is_agent_run(found):
             raise LeavingError(
                 WRONG,
-                f"run {workflow_id!r} is a {found.workflow_type}, which is not a workflow of agents: it answers no status query",
+                f"run {workflow_id!r} is of type {found.workflow_type}, which is no workflow of agents; it answers no status",
             )
         return found
 
@@ -234,21 +234,19 @@ class Reach:
 
 
 def open_store(settings: Settings, *, waits: bool = True) -> ContentStore:
-    """Open the content store; it `waits` for one that is away, and says so. Raises LeavingError naming CONTENT_STORE_URL."""
-    url = settings.store_url
+    """Open the content store; it `waits` for one that is away, and says so. Raises LeavingError naming the setting."""
     try:
-        return ContentStore.open(
-            url,
-            settings.content_inline_bytes,
-            state_dir=settings.state_dir.resolve(),
-            waits=settings.store_wait if waits else 0.0,
-            on_outage=_report_outage,
-            seal=settings.seal(),
-        )
-    except ValueError as error:
+        with settings.store_named():
+            return ContentStore.open(
+                settings.store_url,
+                settings.content_inline_bytes,
+                state_dir=settings.state_dir.resolve(),
+                waits=settings.store_wait if waits else 0.0,
+                on_outage=_report_outage,
+                seal=settings.seal(),
+            )
+    except (ValueError, SettingsError) as error:
         raise LeavingError(WRONG, str(error)) from error
-    except OSError as error:
-        raise LeavingError(WRONG, f"CONTENT_STORE_URL={url} cannot be opened: {error}") from error
 
 
 def _report_outage(why: str) -> None:

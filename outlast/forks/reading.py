@@ -207,7 +207,7 @@ async def request_of(client: Client, found: WorkflowExecutionDescription) -> Map
     values = await client.data_converter.decode(started.input.payloads)
     if len(values) != 1 or not isinstance(values[0], dict):
         raise ForkError(
-            f"run {found.id} is a {found.workflow_type}, which is no workflow of agents: it takes no request"
+            f"run {found.id} is of type {found.workflow_type}, which is no workflow of agents: it takes no request"
         )
     return values[0]
 
@@ -236,8 +236,8 @@ async def asked(client: Client, found: WorkflowExecutionDescription, query: str,
                 f"run {found.id} failed before it began, so there is nothing to go on from; start it anew: {wrong}"
             ) from error
         raise ForkError(
-            f"run {found.id} is a {found.workflow_type} and does not say what it came to ({error}); only a workflow of agents "
-            "can be forked, by a worker that can read its history"
+            f"run {found.id} is of type {found.workflow_type} and does not say what it came to ({error}); only a workflow of "
+            "agents can be forked, by a worker that can read its history"
         ) from error
 
 

@@ -120,7 +120,8 @@ def problems(plan: Plan, agents: Collection[str], max_steps: int) -> list[str]:
 
 def _step_problems(step: PlanStep, ids: Collection[str], agents: Collection[str]) -> Iterable[str]:
     if step.agent not in agents:
-        names = ", ".join(sorted(agents)) or "none, since there are no agents"
+        # NAME@MODEL is what an agent with a fallback on another model is called inside.
+        names = ", ".join(sorted(each for each in agents if "@" not in each)) or "none, since there are no agents"
         yield f"step {step.step}: there is no agent {step.agent!r}; use one of {names}"
     if not step.input.strip():
         yield f"step {step.step}: the input is empty; say what {step.agent or 'the agent'} shall do"

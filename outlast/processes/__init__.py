@@ -1,4 +1,5 @@
-"""Processes: with which environment ours start others, that these end with whoever started them, and what memory one keeps.
+"""Processes: with which environment ours start others, that these end with whoever started them, their memory and their ports.
 
-Open `leash.py` first. Others use `bare_environment` of `environment.py`, `leashed` and `kept` of `leash.py`, and `memory.py`.
+Open `leash.py` first. Others use `bare_environment` of `environment.py`, `leashed` and `kept` of `leash.py`, `memory.py`, and
+`ports.py`.
 """

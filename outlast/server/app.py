@@ -32,6 +32,7 @@ from outlast.server.pages.app import Pages
 from outlast.server.pages.sessions import COOKIE, Sessions
 from outlast.server.routes import operations
 from outlast.server.slack.receiving import SlackActions
+from outlast.server.starting import startable
 from outlast.server.triggers.receiving import Triggers
 
 LARGEST = 2 * 1024 * 1024
@@ -79,6 +80,7 @@ class Server:
 
         routes: list[BaseRoute] = [Route("/openapi.json", openapi), Route("/healthz", healthy)]
         routes += [Route(one.path, self._endpoint(one), methods=[one.method]) for one in self.operations]
+        routes.append(Route("/workflows/{name}", self._no_workflow, methods=["POST"]))
         routes += self._pages.routes() if self._pages else []
         app: ASGIApp = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
         origins = [origin.rstrip("/") for origin in self._reach.settings.serve_origins]
@@ -111,6 +113,16 @@ class Server:
                 return JSONResponse({"error": str(refusal)}, refusal.status, refusal.headers)
 
         return endpoint
+
+    async def _no_workflow(self, request: Request) -> Response:
+        """Say which workflows there are, to callers who may know."""
+        try:
+            self._caller(request)
+        except HttpError as refusal:
+            return JSONResponse({"error": str(refusal)}, refusal.status, refusal.headers)
+        there = ", ".join(kind.command for kind in startable()) or "none"
+        name = request.path_params["name"]
+        return JSONResponse({"error": f"there is no workflow {name!r} that can be started; there are {there}"}, 404)
 
     def _allowed(self, operation: Operation, request: Request, signer: Caller | None) -> Caller:
         """Return who calls; raises HttpError where they may not."""

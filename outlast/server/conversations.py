@@ -166,7 +166,7 @@ async def end_session(reach: Reach, caller: Caller, session: str) -> SessionEnds
     if found is None:
         raise HttpError(404, f"there is no session {session!r}")
     if found.workflow_type != SESSION:
-        raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
+        raise HttpError(409, f"{found.id} is of type {found.workflow_type}, in which nobody talks")
     running = found.status is WorkflowExecutionStatus.RUNNING
     asked = running and await sessions.end(reach, found, caller.name)
     return SessionEnds(id=found.id, asked=asked, status=word(found.status))

@@ -77,7 +77,12 @@ def load_settings() -> Settings:
         for found in error.errors(include_input=False):
             name, *within = map(str, found["loc"])
             place = f"{'.'.join(within)}: " if within else ""
-            problems.append(f"{name.upper()}: {place}{found['msg'].removeprefix('Value error, ')}")
+            said = found["msg"].removeprefix("Value error, ")
+            if found["type"] == "too_short" and "SecretStr" in str(Settings.model_fields[name].annotation):
+                said = (
+                    f"is too short; write at least {found['ctx']['min_length']} characters"  # pydantic speaks of items
+                )
+            problems.append(f"{name.upper()}: {place}{said}")
         raise SettingsError("; ".join(problems)) from None  # what pydantic holds on to are the values themselves
     if problems:
         raise SettingsError("; ".join(problems))

@@ -66,6 +66,8 @@ def names_of(value: object) -> object:
     return names
 
 
+YEAR = 31_536_000.0
+"""Longest time that people or runs may have, in seconds."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -84,3 +86,11 @@ def seconds_of(value: object) -> object:
     if not found:
         raise ValueError(f"{value!r} is no time; write seconds, or such as 90s, 30m, 24h, 3d")
     return float(found[1]) * _UNITS[found[2] or "s"]
+
+
+def deadline_of(value: object) -> object:
+    """Read a time of at most a year as `seconds_of` does; raises ValueError for a longer one, too."""
+    seconds = seconds_of(value)
+    if isinstance(seconds, int | float) and seconds > YEAR:
+        raise ValueError(f"{value} is too long; write at most 365d")
+    return seconds

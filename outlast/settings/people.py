@@ -7,13 +7,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import NoDecode
 
 from outlast.file_names import own_file
-from outlast.settings.base import SettingsError, SettingsGroup, names_of, seconds_of, web_address
+from outlast.settings.base import YEAR, SettingsError, SettingsGroup, deadline_of, names_of, seconds_of, web_address
 
 if TYPE_CHECKING:
     from outlast.contracts import DeploymentPolicy, GatePolicy, QuestionPolicy
-
-YEAR = 31_536_000.0
-"""Longest deadline of a gate, in seconds."""
 
 
 class PeopleSettings(SettingsGroup):
@@ -48,7 +45,7 @@ class PeopleSettings(SettingsGroup):
     @field_validator("gate_deadline", mode="before")
     @classmethod
     def _reads_units(cls, value: object) -> object:
-        return seconds_of(value)
+        return deadline_of(value)
 
     @field_validator("gate_approvers", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from outlast.command_line import command
 from outlast.file_names import own_file
 from outlast.settings.base import SettingsGroup, address_of
 
@@ -46,7 +47,8 @@ class ServerSettings(SettingsGroup):
     def _are_tokens(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         for number, value in enumerate(values, 1):
             if not TOKEN.fullmatch(value):
-                raise ValueError(f"token {number} must be NAME:SCOPES:SHA256, as 'outlast serve-token NAME' prints it")
+                made = command("serve-token", "NAME")
+                raise ValueError(f"token {number} must be NAME:SCOPES:SHA256, as '{made}' prints it")
         return values
 
     @field_validator("trigger_secrets")

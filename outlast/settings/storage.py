@@ -1,13 +1,15 @@
 """Settings of what is kept: the content store, messages in history, their encryption."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr, field_validator
 
 from outlast.extras import require
-from outlast.settings.base import SettingsGroup
+from outlast.settings.base import SettingsError, SettingsGroup
 
 if TYPE_CHECKING:
     from outlast.storage.sealing import Seal
@@ -54,6 +56,17 @@ class StorageSettings(SettingsGroup):
     def store_url(self) -> str:
         """The content store's URL, defaults resolved."""
         return self.content_store_url or (self.state_dir.resolve() / "content").as_uri()
+
+    @contextmanager
+    def store_named(self) -> Iterator[None]:
+        """Name the setting that says where the store is, should it not open; raises SettingsError for OSError."""
+        try:
+            yield
+        except OSError as error:
+            named = f"CONTENT_STORE_URL={self.store_url}" if self.content_store_url else f"STATE_DIR={self.state_dir}"
+            raise SettingsError(
+                f"{named} cannot be opened ({error.strerror or error}); name a folder that can be made and written"
+            ) from error
 
     def seal(self) -> "Seal":
         """Return what encrypts content with PAYLOAD_KEYS; without keys it is written in clear."""

@@ -31,6 +31,8 @@ TRASH = "trash/"
 LARGE = 1024 * 1024
 """Bytes from which on an object is encrypted and decrypted beside the event loop."""
 
+KINDS = "file:///directory, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix"
+
 _NO_STORE = re.compile(r"NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 """How object stores say that not a text but the whole store is missing."""
 _log = logging.getLogger(__name__)
@@ -55,7 +57,9 @@ class Objects:
         try:
             return cls(url, from_url(url, retry_config=RETRIES), None, seal)
         except (BaseError, ValueError) as error:
-            raise ValueError(f"CONTENT_STORE_URL={url} cannot be opened: {brief(error)}") from None
+            unknown = "recognise URL" in str(error)
+            why = f"there is no such kind of store; write {KINDS}" if unknown else brief(error)
+            raise ValueError(f"CONTENT_STORE_URL={url} cannot be opened: {why}") from None
 
     @property
     def directory(self) -> Path | None:

@@ -2,9 +2,14 @@
 
 import asyncio
 
+from outlast.processes.ports import listen
+
 
 async def serve_health(host: str, port: int | None) -> asyncio.Server | None:
-    """Answer every HTTP request with 200 for as long as this event loop turns; without a port nothing is served."""
+    """Answer every HTTP request with 200 for as long as this event loop turns; without a port nothing is served.
+
+    Raises PortError where the port cannot be taken.
+    """
     if port is None:
         return None
 
@@ -14,4 +19,4 @@ async def serve_health(host: str, port: int | None) -> asyncio.Server | None:
         await writer.drain()
         writer.close()
 
-    return await asyncio.start_server(answer, host, port)
+    return await asyncio.start_server(answer, sock=listen(host, port, "--health-port"))

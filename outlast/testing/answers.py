@@ -67,9 +67,8 @@ class _Script:
         if isinstance(answers, list):
             self._asked[name] += 1
             if self._asked[name] > len(answers):
-                raise _missing(
-                    f"agent {call.agent!r} was asked {self._asked[name]} times and has {len(answers)} answers"
-                )
+                has = f"{len(answers)} answer{'' if len(answers) == 1 else 's'}"
+                raise _missing(f"agent {call.agent!r} was asked {self._asked[name]} times and has {has}")
             return _reply(call, answers[self._asked[name] - 1])
         return _reply(call, answers(call) if callable(answers) else answers)
 

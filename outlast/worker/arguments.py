@@ -13,6 +13,9 @@ from outlast.settings import Settings, SettingsError
 from outlast.tools.names import SETTINGS, mcp_name, our_name
 from outlast.tools.tool import Tool
 
+MOST = 100_000
+"""Most activities at the same time, and most runs kept in memory."""
+
 
 class WorkerArgumentError(ValueError):
     """An argument of a worker is wrong; the message names it and the fix."""
@@ -40,6 +43,20 @@ def check_workflows(workflows: Sequence[type]) -> None:
         raise WorkerArgumentError(
             f"workflows: two are named {name!r}; give one another name, @workflow.defn(name=…), or leave it out"
         )
+
+
+def check_limits(max_activities: int, max_cached_workflows: int) -> None:
+    """Check how much a worker does at the same time.
+
+    Raises:
+        WorkerArgumentError: One of them is wrong.
+    """
+    for name, given, lowest in (
+        ("max_activities", max_activities, 1),
+        ("max_cached_workflows", max_cached_workflows, 0),
+    ):
+        if not lowest <= given <= MOST:
+            raise WorkerArgumentError(f"{name}={given}: give a number from {lowest} to {MOST}")
 
 
 def check_activities(activities: Sequence[Callable[..., Any]], standard: Sequence[Callable[..., Any]] = ()) -> None:

@@ -13,11 +13,12 @@ import socket
 import sys
 import time
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from outlast.processes.leash import leashed
+from outlast.processes.ports import PortError, listen
 
 HOST = "127.0.0.1"
 ASKED_SECONDS = 3.0
@@ -25,6 +26,8 @@ ASKED_SECONDS = 3.0
 BACKOFF = (0.1, 1.0, 5.0, 30.0)
 """Seconds before the first, second, … replacement of a process that keeps dying; a minute of life begins anew."""
 SETTLED_SECONDS = 60.0
+PER_CORE, LEAST_BOUND = 4, 16
+"""Most processes for each core, and how many may always be asked for."""
 WRONG_SETTINGS, NO_SERVER = 2, 3
 """Exit codes of a worker that starting it again cannot help, as long as it has never been healthy."""
 
@@ -33,15 +36,25 @@ _SUFFIX = re.compile(r"_(?:bucket|sum|count|total)$")
 
 
 def how_many(written: str) -> int:
-    """Read the number of processes: a number from 1 on, or `auto` for one on each core that may be used.
+    """Read the number of processes: a number, or `auto` for one on each core that may be used.
 
     Raises ArgumentTypeError, which argparse reports as wrong usage.
     """
-    if written == "auto":
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not written.isdecimal() or int(written) < 1:
-        raise argparse.ArgumentTypeError(f"{written!r}: give a number from 1 on, or auto")
-    return int(written)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # One computes on one core, so far more of them than cores only take memory.
+    return cores if written == "auto" else between(1, max(LEAST_BOUND, PER_CORE * cores), ", or auto")(written)
+
+
+def between(lowest: int, highest: int, otherwise: str = "") -> Callable[[str], int]:
+    """Return what reads a whole number within bounds; it raises ArgumentTypeError, as `how_many`."""
+
+    def read(written: str) -> int:
+        # Python refuses to read a number of thousands of digits.
+        if written.isdecimal() and len(written) <= len(str(highest)) and lowest <= int(written) <= highest:
+            return int(written)
+        raise argparse.ArgumentTypeError(f"{written!r}: give a number from {lowest} to {highest}{otherwise}")
+
+    return read
 
 
 def program() -> list[str]:
@@ -52,7 +65,7 @@ def program() -> list[str]:
 
 @dataclass
 class Pool:
-    """`count` worker processes with the same `arguments`; ports of 0 mean that nothing is served there."""
+    """`count` worker processes with the same `arguments`; without a port nothing is served there."""
 
     count: int
     arguments: Sequence[str]
@@ -64,13 +77,19 @@ class Pool:
     _ports: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     async def run(self) -> int:
-        """Work until a signal stops it; returns the exit code: 0, or that of a worker that cannot start."""
+        """Work until a signal stops it; returns the exit code: 0, or that of a worker that cannot start.
+
+        Raises PortError where a port cannot be taken.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         servers = [
-            await asyncio.start_server(answer, self.host, port)
-            for answer, port in ((self._health, self.health_port), (self._metrics, self.metrics_port))
+            await asyncio.start_server(answer, sock=listen(self.host, port, option))
+            for answer, port, option in (
+                (self._health, self.health_port, "--health-port"),
+                (self._metrics, self.metrics_port, "--metrics-port"),
+            )
             if port is not None
         ]
         await asyncio.gather(*(self._keep(index) for index in range(self.count)))
@@ -90,7 +109,7 @@ class Pool:
             watching.cancel()
             if self._stop.is_set():
                 return
-            if process.returncode in (WRONG_SETTINGS, NO_SERVER) and not healthy_once:
+            if process.returncode in (WRONG_SETTINGS, NO_SERVER) and not healthy_once and not self._lost_a_port(index):
                 self.code = process.returncode
                 self._stop.set()
                 return
@@ -100,6 +119,15 @@ class Pool:
             print(f"{ended}; the next one starts in {pause:g} s", flush=True)  # noqa: T201
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), pause)
+
+    def _lost_a_port(self, index: int) -> bool:
+        """Whether somebody else took a port that was free when it was chosen for the process: the next one gets others."""
+        try:
+            for port in self._ports[index]:
+                listen(HOST, port).close()
+        except PortError:
+            return True
+        return False
 
     async def _start(self, index: int) -> Process:
         self._ports[index] = (_free_port(), _free_port())

@@ -112,18 +112,19 @@ class Registry:
         features: Sequence[Feature] = (),
     ) -> None:
         learn_secrets(settings)
-        private_folder(settings.state_dir)
         self.settings = settings
         try:
-            self.store = ContentStore.open(
-                settings.store_url,
-                settings.content_inline_bytes,
-                state_dir=settings.state_dir.resolve(),
-                waits=settings.store_wait,
-                on_outage=log_outage,
-                cache_bytes=settings.content_cache_bytes,
-                seal=settings.seal(),
-            )
+            with settings.store_named():
+                private_folder(settings.state_dir)
+                self.store = ContentStore.open(
+                    settings.store_url,
+                    settings.content_inline_bytes,
+                    state_dir=settings.state_dir.resolve(),
+                    waits=settings.store_wait,
+                    on_outage=log_outage,
+                    cache_bytes=settings.content_cache_bytes,
+                    seal=settings.seal(),
+                )
             self._servers = McpServers.read(settings.mcp_servers_file)
             standard = tools_of(settings, self.store)
             self._channels = channels_of(settings)

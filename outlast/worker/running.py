@@ -29,6 +29,7 @@ from outlast.client import (
     load_settings,
 )
 from outlast.processes import memory
+from outlast.processes.ports import HIGHEST, PortError, free_address
 from outlast.redaction import guard_process
 from outlast.telemetry.health import serve_health
 from outlast.telemetry.logs import log_to_stderr
@@ -37,6 +38,7 @@ from outlast.telemetry.switches import TelemetryError, metrics_wanted
 from outlast.telemetry.traces import flush
 from outlast.tools.tool import Tool
 from outlast.worker.arguments import (
+    MOST,
     WorkerArgumentError,
     check_activities,
     check_model_classes,
@@ -44,7 +46,7 @@ from outlast.worker.arguments import (
     check_workflows,
     with_agents,
 )
-from outlast.worker.processes import Pool, how_many
+from outlast.worker.processes import Pool, between, how_many
 from outlast.worker.registry import OWN_WORKFLOWS, Feature
 from outlast.worker.replay import check
 from outlast.worker.routing import UNVERSIONED, Build, served_by
@@ -70,7 +72,7 @@ class Served:
 
 async def _serve(settings: Settings, arguments: argparse.Namespace, served: Served) -> None:
     """Connect, report what is served, and work until stopped."""
-    prometheus = f"{arguments.host}:{arguments.metrics_port}" if arguments.metrics_port else None
+    prometheus = _ports(arguments)
     try:
         exporting = runtime(settings.otel_exporter_otlp_endpoint, prometheus)
     except TelemetryError as error:
@@ -91,6 +93,14 @@ async def _serve(settings: Settings, arguments: argparse.Namespace, served: Serv
         print("stopping: waiting for running calls to finish", flush=True)  # noqa: T201
         if health:
             health.close()
+
+
+def _ports(arguments: argparse.Namespace) -> str | None:
+    """Check before anything starts that the ports can be taken, and return where metrics are served; raises PortError."""
+    if arguments.health_port is not None:
+        free_address(arguments.host, arguments.health_port, "--health-port")
+    port = arguments.metrics_port
+    return None if port is None else free_address(arguments.host, port, "--metrics-port")
 
 
 def _working(
@@ -153,8 +163,15 @@ async def _build(client: Client, settings: Settings, task_queue: str) -> str:
     return f"\n  {build}"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as all that is given to a worker wrongly; the usage is a dozen, and --help shows it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"worker: {message.removeprefix('argument ')}\n")
+
+
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Run the workflows and activities of this application.")
+    parser = _Parser(description="Run the workflows and activities of this application.")
     parser.add_argument(
         "--processes", type=how_many, default=1, metavar="N|auto", help="worker processes, `auto` for one on each core"
     )
@@ -173,11 +190,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--build-id", default="", metavar="ID", help="which build of it: the image's tag, or the commit"
     )
-    parser.add_argument("--max-activities", type=int, default=200, help="activities at the same time")
-    parser.add_argument("--max-cached-workflows", type=int, default=CACHED_WORKFLOWS, help="runs kept in memory")
+    parser.add_argument("--max-activities", type=between(1, MOST), default=200, help="activities at the same time")
+    parser.add_argument(
+        "--max-cached-workflows", type=between(0, MOST), default=CACHED_WORKFLOWS, help="runs kept in memory"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
-    parser.add_argument("--health-port", type=int, help="answer health checks over HTTP on this port")
-    parser.add_argument("--metrics-port", type=int, help="serve Prometheus metrics on this port")
+    parser.add_argument("--health-port", type=between(0, HIGHEST), help="answer health checks over HTTP on this port")
+    parser.add_argument("--metrics-port", type=between(1, HIGHEST), help="serve Prometheus metrics on this port")
     parser.add_argument(
         "--replay",
         nargs="+",
@@ -273,7 +292,7 @@ def _run(
         if arguments.processes > 1:
             return asyncio.run(_pool(arguments).run())
         asyncio.run(_serve(settings, arguments, served))
-    except (SettingsError, WorkerArgumentError, ServerUnavailableError) as error:
+    except (SettingsError, WorkerArgumentError, PortError, ServerUnavailableError) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201
         return 3 if isinstance(error, ServerUnavailableError) else 2
     return 0

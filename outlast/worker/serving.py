@@ -18,7 +18,7 @@ from outlast.llm.base import LLM
 from outlast.plugin import PASSED_THROUGH, OutlastPlugin
 from outlast.telemetry.gates import watch_gates
 from outlast.tools.tool import Tool
-from outlast.worker.arguments import WorkerArgumentError, check_workflows, runs_in_thread
+from outlast.worker.arguments import WorkerArgumentError, check_limits, check_workflows, runs_in_thread
 from outlast.worker.part import WorkerPart, part_of
 from outlast.worker.registry import Feature
 from outlast.worker.sandbox import SharingRunner
@@ -118,6 +118,7 @@ async def running_worker(
         model_classes=model_classes,
     )
     check_workflows(workflows)
+    check_limits(max_activities, max_cached_workflows)
     _check_client(client)
     threads = ThreadPoolExecutor(WORKFLOW_THREADS, thread_name_prefix="workflow-tasks")
     worker = Worker(

@@ -27,25 +27,32 @@ class Acting:
         self._who = who
         self._talk = talk
         self._note = note
+        self.failed = False
+        """Whether something was not done that was asked for."""
 
     async def do(self, what: Meant, run: WorkflowExecutionDescription | None, key: str = "") -> None:
         """Do it, and say what came of it; what cannot be done is said, and ends nothing. An answer is known by its key."""
         if what.word not in ("approve", "deny", "revoke", "answer", "end"):
             if what.word != "help":
-                self._note(safe(f"/{what.word} is no command; // begins a message that begins with a slash"))
+                self.fail(safe(f"/{what.word} is no command; // begins a message that begins with a slash"))
             for line in HELP:
                 self._note(line)
         elif run is None:
-            self._note("there is no session yet: say something first")
+            self.fail("there is no session yet: say something first")
         else:
             try:
                 await self._act(what, run, key)
             except (LeavingError, ApplicationError) as error:
-                self._note(safe(f"✗ {error}"))
+                self.fail(safe(f"✗ {error}"))
             except (RPCError, ServerUnavailableError) as error:
                 if isinstance(error, RPCError) and error.status not in PASSING:
                     raise
-                self._note(f"✗ the server does not answer; once it does, type /{what.word} again")
+                self.fail(f"✗ the server does not answer; once it does, type /{what.word} again")
+
+    def fail(self, line: str) -> None:
+        """Say what was not done, and why."""
+        self.failed = True
+        self._note(line)
 
     async def _act(self, what: Meant, run: WorkflowExecutionDescription, key: str) -> None:
         talk = self._talk
@@ -53,7 +60,7 @@ class Acting:
             if not await end(self._reach, run, self._who):
                 self._note(f"{run.id} has ended already")
         elif what.word == "answer" and not talk.questions:
-            self._note("nothing is asked: a line is a message")
+            self.fail("nothing is asked: a line is a message")
         elif what.word == "answer":
             question, text = first_of(what.text, tuple(talk.questions))
             self._note(safe(await send_answer(self._reach, run.id, text, question or None, key, self._who)))

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from outlast.agents.sessions import AgentSessionRequest
 from outlast.cli.chat.acting import Acting
-from outlast.cli.chat.commands import Meant, meant
+from outlast.cli.chat.commands import Meant, meant, not_utf8
 from outlast.cli.chat.ended import NoAgentError
 from outlast.cli.chat.outbox import Outbox, Typed
 from outlast.cli.chat.sessions import Said, newest, say
@@ -66,8 +66,8 @@ class Chat:
         self._changed = asyncio.Condition()
         self._typed = 0
 
-    async def run(self) -> bool:
-        """Chat until there is nothing more to read, or the session has ended; returns whether every message was answered."""
+    async def run(self) -> str:
+        """Chat until there is nothing more to read, or the session has ended; returns what was not done, "" where all was."""
         self._run, _ = await newest(self._reach, self._opening.session)
         for typed in self._outbox.left():
             if not self._opening.key or not typed.key.startswith(f"{self._opening.key}-"):  # else it is read again
@@ -85,8 +85,10 @@ class Chat:
                 for each in working:
                     each.cancel()
                 await asyncio.gather(*working, return_exceptions=True)
-        left_open = not self._terminal.draws and self._talk.unanswered  # whoever leaves a terminal knows what waits
-        return not self._talk.failed and not left_open
+        piped = not self._terminal.draws  # whoever sits at a terminal has seen what was refused, and knows what waits
+        if self._talk.failed or (piped and self._talk.unanswered):
+            return "not every message was answered"
+        return "not every line could be carried out" if piped and self._acting.failed else ""
 
     async def _read(self) -> None:
         """Take what is typed; where it is piped in, the next line once the one before is answered, or a person is asked."""
@@ -95,6 +97,13 @@ class Chat:
             if what.word in KEYED:
                 self._typed += 1
                 key = f"{self._opening.key}-{self._typed}" if self._opening.key else ""
+            if wrong := not_utf8(
+                line
+            ):  # it has its number: once it is corrected, the lines after it have the same keys
+                self._acting.fail(
+                    f"✗ {wrong} of {safe(encodable(line))!r}; nothing of this line was sent, write it in UTF-8"
+                )
+                continue
             if what.word == "line":  # one that is read again was a message, whatever is asked now
                 question = "" if self._talk.knows(key) else self._talk.question
                 what = Meant("answer", f"{question} {what.text}") if question else Meant("say", what.text)

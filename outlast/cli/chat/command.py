@@ -38,7 +38,9 @@ async def talk(
     reach.store()  # a store that cannot be opened must not be found out after the agent was paid
     found, _ = await newest(reach, session)
     if found is not None and found.workflow_type != SESSION:
-        raise LeavingError(WRONG, f"--id {session}: that is a {found.workflow_type}, no session; choose another id")
+        raise LeavingError(
+            WRONG, f"--id {session}: that is of type {found.workflow_type}, no session; choose another id"
+        )
     if found is None or found.status is not WorkflowExecutionStatus.RUNNING:
         queue = reach.settings.task_queue
         if not await reach.served_soon(queue):
@@ -63,11 +65,11 @@ async def talk(
     )
     chat = Chat(reach, Opening(session, request.agent, who, request, priority, key), Terminal(), outbox)
     try:
-        answered = await chat.run()
+        failed = await chat.run()
     finally:
         say(f"come back: {command('chat', request.agent)} --id {quoted(session)}")
-    if not answered:
-        raise LeavingError(FAILED, "not every message was answered")
+    if failed:
+        raise LeavingError(FAILED, failed)
 
 
 def _look_up(reach: Reach, agent: str) -> None:

@@ -37,3 +37,12 @@ def first_of(text: str, known: tuple[str, ...]) -> tuple[str, str]:
     """Split the name of something known off a text; "" where it begins with none."""
     word, _, rest = text.partition(" ")
     return (word, rest.strip()) if word in known else ("", text)
+
+
+def not_utf8(line: str) -> str:
+    """Say where a line that was read with surrogates is not UTF-8; "" where all of it is."""
+    try:
+        line.encode("utf-8", "surrogateescape").decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8 at byte {error.start}"
+    return ""

@@ -122,7 +122,8 @@ async def say(
                 return await _begun(reach, session, said, opening, priority)
             if found.workflow_type != SESSION:
                 raise LeavingError(
-                    WRONG, f"{found.id} is a {found.workflow_type}, which takes no messages; name a session of an agent"
+                    WRONG,
+                    f"{found.id} is of type {found.workflow_type}, which takes no messages; name a session of an agent",
                 )
             if found.status is WorkflowExecutionStatus.RUNNING:
                 return await _said_to(reach, found, said)

@@ -63,7 +63,7 @@ class Terminal:
         while True:
             try:
                 self._asks = True
-                line = input(PROMPT) if self.draws else sys.stdin.readline()
+                line = input(PROMPT) if self.draws else _piped_line()
             except (EOFError, OSError, ValueError):
                 line = ""
                 ended = True
@@ -87,6 +87,11 @@ class Terminal:
                 if self._asks:
                     print(flush=True)
                 _restore(before)
+
+
+def _piped_line() -> str:
+    # Python's own reading follows the locale; so what is not UTF-8 can be told from what is, whatever the locale.
+    return sys.stdin.buffer.readline().decode("utf-8", "surrogateescape")
 
 
 def _attributes() -> list[Any] | None:

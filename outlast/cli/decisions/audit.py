@@ -19,7 +19,7 @@ def audit(
 ) -> None:
     """Print every decision of a run and verify their chain, from history alone. Exit code 1 names what was changed."""
     from outlast.cli.leaving import FAILED, WRONG, LeavingError
-    from outlast.cli.printing import plain, print_json
+    from outlast.cli.printing import counted, plain, print_json
     from outlast.cli.rendering import safe
 
     if bool(run_id) == (file is not None):
@@ -37,7 +37,10 @@ def audit(
             what += f" · stands for {one.standing}" if one.standing else ""
             print(safe(what.rstrip()))
         head = found.records[-1].hash if found.records else "none"
-        print(f"{len(found.records)} records · head {head}" + ("" if found.whole else " · the beginning is not there"))
+        print(
+            f"{counted(len(found.records), 'record')} · head {head}"
+            + ("" if found.whole else " · the beginning is not there")
+        )
     if found.problems:
         raise LeavingError(FAILED, "the decision log was changed:\n  " + "\n  ".join(found.problems))
 

@@ -21,6 +21,7 @@ from outlast.storage.garbage.references import Histories, UnreadableError
 from outlast.storage.garbage.users import UnlistedError, User, users
 from outlast.storage.objects import Objects
 
+LONGEST_GRACE = timedelta(days=3650)
 TOLD_EVERY = 500
 """After how many runs it says how far it is."""
 
@@ -39,10 +40,11 @@ class Wanted:
         """How old what is taken away must be; raises LeavingError."""
         ago = AGO.fullmatch(self.older_than.strip())
         grace = timedelta(**{UNITS[ago[2]]: int(ago[1])}) if ago else timedelta()
-        if grace < LEAST_GRACE:
+        if not LEAST_GRACE <= grace <= LONGEST_GRACE:
             raise LeavingError(
                 WRONG,
-                f"--older-than {self.older_than}: write an age of at least an hour, longer than any activity runs (12h, 1d, 2w)",
+                f"--older-than {self.older_than}: write an age of at least an hour, longer than any activity runs, and at most "
+                "3650d (12h, 1d, 2w)",
             )
         return grace
 
@@ -116,7 +118,8 @@ def page(report: Report, url: str, wanted: Wanted) -> Iterator[RenderableType]:
     )
     yield Text(f"{report.referred} are referred to or younger than {wanted.older_than}")
     if report.unknown:
-        yield Text(f"{report.unknown} are none that we know, and stay")
+        unknown = counted(report.unknown, "object")
+        yield Text(f"{unknown} {'is' if report.unknown == 1 else 'are'} of no kind that is known here, and will stay")
     if report.unreferenced:
         yield _garbage(report.unreferenced)
     for tally, said in (

@@ -21,7 +21,7 @@ async def resumed(reach: Reach, run_id: str, from_stage: str | None) -> StagedRe
     found = await reach.find(run_id)
     if found.workflow_type != STAGED:
         raise LeavingError(
-            WRONG, f"--resume {run_id}: it is a {found.workflow_type}; name a run of '{command('staged')}'"
+            WRONG, f"--resume {run_id}: it is of type {found.workflow_type}; name a run of '{command('staged')}'"
         )
     if found.status is WorkflowExecutionStatus.RUNNING:
         raise LeavingError(

@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 from outlast.cli.leaving import WRONG, LeavingError, say
+from outlast.processes import ports
 
 MOST_CONNECTIONS = 64
 ENDS_WITHIN = 3
@@ -23,9 +24,9 @@ def loopback(host: str) -> bool:
 def listen(host: str, port: int) -> socket.socket:
     """Take a port (0: a free one); raises LeavingError naming the options."""
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise LeavingError(WRONG, f"--host {host} --port {port}: {error.strerror or error}") from error
+        return ports.listen(host, port)
+    except ports.PortError as error:
+        raise LeavingError(WRONG, str(error)) from error
 
 
 async def serve(

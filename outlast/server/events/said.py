@@ -137,7 +137,7 @@ async def _of_run(
 ) -> Said:
     """Read the last of what was said in one run, or the last before a message; raises HttpError where it is no session."""
     if found.workflow_type != SESSION:
-        raise HttpError(409, f"{found.id} is a {found.workflow_type}, in which nobody talks")
+        raise HttpError(409, f"{found.id} is of type {found.workflow_type}, in which nobody talks")
     asked = await asked_of(reach, found)
     if not asked.conversation:
         alone = [await _alone(reach, found, asked)] if before is None or before > 1 else []

@@ -204,7 +204,7 @@ def test_lines_that_are_read_again_answer_a_question_once_and_no_other(served: S
     assert conversation(served, "again") == [("ada", text, "answered") for text in ("Which lamp?", "Thanks.")]
 
 
-def test_bytes_that_are_no_text_are_replaced_and_stop_nobody(served: Served, tmp_path: Path) -> None:
+def test_a_line_that_is_no_text_or_no_command_is_said_and_the_rest_goes_on(served: Served, tmp_path: Path) -> None:
     from outlast.cli.chat.outbox import Outbox
 
     Outbox(tmp_path, "x").keep("left \udcff by an older version")
@@ -212,9 +212,11 @@ def test_bytes_that_are_no_text_are_replaced_and_stop_nobody(served: Served, tmp
     env = served.stack.env | {"PYTHONIOENCODING": "utf-8:surrogateescape"}
     said = subprocess.run(
         [sys.executable, "starter.py", "chat", "researcher", "--as", "ada", "--id", "bytes"],
-        cwd=PROJECT, env=env, input=b"one \xff\n", capture_output=True, timeout=60, check=False,
+        cwd=PROJECT, env=env, input=b"one \xff\ntwo\n/approve gate-3\n", capture_output=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (said.returncode, said.stdout) == (0, b"Answer to: ada: one \xef\xbf\xbd\n"), said.stderr
+    assert (said.returncode, said.stdout) == (1, b"Answer to: ada: two\n"), said.stderr
+    for told in (b"not UTF-8 at byte 4", b"no gate waits there", b"not every line could be carried out"):
+        assert told in said.stderr
 
 
 @contextmanager

@@ -74,7 +74,12 @@ def test_a_run_that_failed_before_its_first_step_says_why(served: Served) -> Non
         ("/workflows/agent", {"task": "no agent"}, 422, "agent: Field required"),
         ("/workflows/plan", {"plan": {"steps": "none"}}, 422, "plan"),
         ("/workflows/agent", {"agent": "a", "task": "t", "gates": {"opened": 5}}, 422, "gates"),
-        ("/workflows/nothing", {}, 404, "Not Found"),
+        (
+            "/workflows/nothing",
+            {},
+            404,
+            "there is no workflow 'nothing' that can be started; there are agent, consensus",
+        ),
         ("/runs/nobody/cancel", {}, 404, "there is no run 'nobody'"),
         ("/runs/no%2Fbody/cancel", {}, 404, "there is no run 'no/body'"),
         ("/runs/nobody/messages", {"text": "hello"}, 404, "name the agent"),

@@ -83,7 +83,7 @@ def test_a_workflow_of_others_is_described_and_its_result_shown(stack: Stack, ow
     assert "foreign · ForeignWorkflow · completed" in done(stack, "status", "foreign")
     for command in ("watch", "cancel", "trace"):
         ended = outlast(stack, command, "foreign")
-        assert (ended.returncode, "is a ForeignWorkflow, which" in ended.stderr) == (2, True), ended.stderr
+        assert (ended.returncode, "is of type ForeignWorkflow, which" in ended.stderr) == (2, True), ended.stderr
 
 
 def test_what_a_workflow_of_others_returns_is_not_taken_for_ours(stack: Stack, own: RealProcess) -> None:

@@ -202,9 +202,7 @@ def test_the_inbox_lists_what_waits_and_a_run_is_paused_and_resumed(stack: Stack
         "page 3 of 2, 2 wait in all: there is no page 3; the last is --page 2",
     ]
     live = stack.run("audit", "--", "-dashed")
-    assert (live.returncode, "gate-1 opened" in live.stdout, "1 records · head " in live.stdout) == (0, True, True), (
-        live
-    )
+    assert (live.returncode, "gate-1 opened" in live.stdout, "1 record · head " in live.stdout) == (0, True, True), live
     assert stack.done("approve", "--as", "ada", "--", "-dashed", "gate-1") == "gate-1 of -dashed: approved by ada\n"
     assert stack.run("result", "--", "-dashed").returncode == 0
     unregistered = stack.run("inbox", "--indexed")

@@ -111,7 +111,7 @@ def test_what_is_wrong_is_said_before_anything_starts(stack: Stack, tmp_path: Pa
         (TASK, "--from-stage", "x"): "--from-stage names a stage of an earlier run",
         (TASK, "--stages", str(file)): "stage 1 ('draft'), rubrik: there is no such field; write rubric",
         ("--resume", "nowhere"): "there is no run 'nowhere'",
-        ("--resume", "a-plan"): "it is a PlanAndExecuteWorkflow; name a run of 'python starter.py staged'",
+        ("--resume", "a-plan"): "it is of type PlanAndExecuteWorkflow; name a run of 'python starter.py staged'",
     }
     for arguments, told in wrong.items():
         ended = stack.run("staged", *arguments)

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -188,15 +190,57 @@ def test_no_line_of_a_text_stands_without_its_speaker() -> None:
 class Typed:
     """A terminal in which these lines are typed, and then Ctrl-D."""
 
-    draws = True
-
-    def __init__(self, *lines: str) -> None:
+    def __init__(self, *lines: str, draws: bool = True) -> None:
+        self.draws = draws
         self.lines = [*lines, None]
         self.notes: list[str] = []
         self.note = self.print = self.notes.append
 
     async def read(self) -> str | None:
         return self.lines.pop(0)
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        yield
+
+
+@pytest.mark.parametrize(
+    ("lines", "failed", "note"),
+    [
+        (["/help"], False, "/end"),
+        (["/nonsense", "/help"], True, "/nonsense is no command"),
+        (["/approve gate-3"], True, "there is no session yet"),
+        (["one \udcff"], True, "✗ not UTF-8 at byte 4 of 'one �'; nothing of this line was sent"),
+    ],
+)
+@pytest.mark.parametrize("draws", [False, True])
+async def test_a_line_that_was_not_carried_out_makes_a_chat_through_a_pipe_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], failed: bool, note: str, draws: bool
+) -> None:
+    async def none(*_: Any) -> tuple[None, int]:
+        return None, 0
+
+    monkeypatch.setattr(chatting, "newest", none)
+    typed = Typed(*lines, draws=draws)
+    chat = Chat(cast(Any, None), Opening("s", "clerk", "ada"), cast(Any, typed), Outbox(tmp_path, "s"))
+    assert bool(await asyncio.wait_for(chat.run(), 10)) is (failed and not draws)
+    assert any(note in each for each in typed.notes)
+    assert typed.lines == [], "it reads on"
+
+
+async def test_a_line_that_was_refused_keeps_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the line after it had another key once it is corrected, and would be taken for said or be said twice."""
+    chat = Chat(
+        cast(Any, None), Opening("s", "clerk", "ada", key="k"), cast(Any, Typed("\udcff", "two")), Outbox(tmp_path, "s")
+    )
+    said = dict[str, str]()
+
+    async def say(text: str, key: str, *, interrupt: bool) -> None:
+        said[key] = text
+
+    monkeypatch.setattr(chat, "_say", say)
+    await asyncio.wait_for(chat._read(), 10)
+    assert said == {"k-2": "two"}
 
 
 async def test_a_person_may_leave_while_the_server_is_away_and_the_end_waits_for_what_was_said(

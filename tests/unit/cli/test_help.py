@@ -13,6 +13,7 @@ from cli.start.plan import OnFailure
 from cli.start.research import Kind
 from cli.start.route import Router
 from outlast.cli.kinds import kinds
+from outlast.cli.leaving import WRONG, run
 from outlast.consensus.votes import OnTie, RuleKind
 from outlast.contracts import OnStepFailure
 from outlast.routing.requests import RouteRequest
@@ -135,6 +136,35 @@ def test_help_names_every_command() -> None:
     for command in COMMANDS:
         assert command in named
     assert "Exit codes: 0 done" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["approve", "x", "--as", ""], "--as is empty; write one, or leave it out"),
+        (["chat", "researcher", "--as", " "], "--as is empty"),
+        (["approve", ""], "ID is empty; write one"),
+        (["approve", "x", ""], "GATE is empty; write one, or leave it out"),
+        (["deny", "x", "--digest", ""], "--digest is empty"),
+        (["pause", "x", "--reason", ""], "--reason is empty"),
+        (["approver-token", "ada", "--run", ""], "--run is empty"),
+        (["rollback", "x", "--to", ""], "--to is empty"),
+        (["status", ""], "ID is empty"),
+        (["diff", "x", ""], "OTHER is empty"),
+    ],
+)
+def test_an_empty_name_is_refused(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A shell variable that is not set must not decide in somebody else's name, or undo a whole run."""
+    assert run(build_app(), arguments) == WRONG
+    assert capsys.readouterr().err.startswith(f"starter: {named}")
+
+
+def test_a_folder_of_agents_that_is_not_there_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AGENTS_DIR", "/nonexistent")
+    assert run(build_app(), ["agents"]) == WRONG
+    assert capsys.readouterr() == ("", "starter: AGENTS_DIR=/nonexistent: there is no such folder\n")
 
 
 def test_commands_know_every_workflow_and_choice() -> None:

@@ -9,8 +9,10 @@ from rich.text import Text
 from cli import results
 from outlast.cli import kinds
 from outlast.cli.leaving import LeavingError
+from outlast.cli.runs import garbage
 from outlast.cli.runs.agents_page import agents_page
 from outlast.cli.runs.listing import Wanted, read_since
+from outlast.storage.garbage.collecting import Report
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 LONG: dict[str, Any] = {
@@ -84,6 +86,18 @@ def test_a_type_is_a_command_or_a_workflow_and_runs_that_were_marked_are_listed_
     assert "AgentPattern" not in Wanted().query(marked=False)
     with pytest.raises(LeavingError, match="write a command that starts runs"):
         Wanted(types=("it's",)).query(marked=True)
+
+
+@pytest.mark.parametrize("age", ["5m", "yesterday", "3651d", "999999w", "99999999999999d"])
+def test_an_age_that_gc_cannot_use_is_told_both_bounds(age: str) -> None:
+    with pytest.raises(LeavingError, match=f"--older-than {age}: .* at least an hour, .* at most 3650d"):
+        _ = garbage.Wanted(older_than=age).grace
+
+
+@pytest.mark.parametrize(("number", "said"), [(1, "1 object is of no kind"), (2, "2 objects are of no kind")])
+def test_what_gc_does_not_know_is_counted_in_words(number: int, said: str) -> None:
+    lines = garbage.page(Report(deleted=False, unknown=number), "file:///x", garbage.Wanted())
+    assert any(str(line).startswith(said) for line in lines)
 
 
 def test_where_nothing_tells_runs_of_agents_from_others_all_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,15 @@
 """What the commands of schedules and delays read: policies, moments, delays."""
 
+import io
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from temporalio.client import ScheduleOverlapPolicy
 
-from outlast.cli.inputs import read_delay
+from outlast.cli.inputs import read_delay, read_task
 from outlast.cli.leaving import LeavingError
 from outlast.cli.schedules.commands import Overlap
 from outlast.cli.schedules.operating import policy_of, read_when
@@ -33,3 +36,13 @@ def test_a_delay_is_read(given: str, seconds: float) -> None:
 def test_what_is_no_delay_is_refused_by_name(given: str) -> None:
     with pytest.raises(LeavingError, match="--delay"):
         read_delay(given)
+
+
+def test_standard_input_that_is_not_utf8_is_refused_whatever_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, task in ((b"lamps", "lamps"), (b"\xef\xbb\xbflamps", "lamps"), (b"lamps \xff", None)):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given), "utf-8", "surrogateescape"))
+        if task is not None:
+            assert read_task(None, Path("-")) == task
+            continue
+        with pytest.raises(LeavingError, match="--task-file -: not UTF-8 at byte 6; save it as UTF-8"):
+            read_task(None, Path("-"))

@@ -10,7 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from outlast.worker.processes import how_many, merged, program
+from outlast.processes.ports import PortError, free_address, listen
+from outlast.worker.processes import Pool, how_many, merged, program
+from outlast.worker.running import run_worker
+from tests.real_process import PROJECT, clean_environment
 
 MAPPED = """
 import ctypes
@@ -62,9 +65,61 @@ def test_every_series_names_its_process_and_every_family_has_one_header() -> Non
 def test_a_number_or_auto_says_how_many() -> None:
     assert how_many("3") == 3
     assert how_many("auto") >= 1
-    for wrong in ("0", "-1", "two", "1.5", ""):
-        with pytest.raises(argparse.ArgumentTypeError, match=re.escape(repr(wrong))):
+    for wrong in ("0", "-1", "two", "1.5", "", "99999999", "9" * 5000):
+        with pytest.raises(
+            argparse.ArgumentTypeError, match=re.escape(repr(wrong)) + r": give a number from 1 to \d+, or auto"
+        ):
             how_many(wrong)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "bounds"),
+    [
+        ("--health-port", "99999999", "0 to 65535"),
+        ("--metrics-port", "-5", "1 to 65535"),
+        ("--max-cached-workflows", "-1", "0 to 100000"),
+        ("--max-activities", "0", "1 to 100000"),
+        ("--max-activities", "999999999999999999999", "1 to 100000"),
+    ],
+)
+def test_a_number_out_of_bounds_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, value: str, bounds: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["worker.py", option, value])
+    with pytest.raises(SystemExit) as left:
+        run_worker(workflows=[])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"worker: {option}: {value!r}: give a number from {bounds}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--health-port"], "--health-port"), (["--processes", "2", "--metrics-port"], "--metrics-port")],
+)
+def test_a_port_that_is_taken_is_named(options: list[str], named: str) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = str(taken.getsockname()[1])
+        worker = [sys.executable, "worker.py", *options, port]
+        ended = subprocess.run(
+            worker, cwd=PROJECT, env=clean_environment(), capture_output=True, text=True, check=False
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"worker: --host 127.0.0.1 {named} {port}: Address already in use; choose another port, or end what listens there\n"
+    )
+
+
+def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(PortError, match=r"--host 192\.0\.2\.1 --metrics-port 0: .*; give an address of this machine"):
+        free_address("192.0.2.1", 0, "--metrics-port")
+
+
+def test_a_process_that_lost_its_port_to_somebody_else_is_started_again() -> None:
+    pool = Pool(1, ())
+    with listen("127.0.0.1", 0) as taken:
+        pool._ports[0] = (taken.getsockname()[1], 0)
+        assert pool._lost_a_port(0)
+    assert not pool._lost_a_port(0)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,33 @@
 """Settings come from the environment and `.env`, and whatever is wrong is named by its variable."""
 
+import asyncio
 import fcntl
 import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from outlast.client import LOCAL_MODEL, Settings, SettingsError, address_of, load_settings, running_stack
+from outlast.cli.leaving import LeavingError
+from outlast.cli.reaching import open_store
+from outlast.client import (
+    LOCAL_MODEL,
+    ServerUnavailableError,
+    Settings,
+    SettingsError,
+    address_of,
+    connect,
+    load_settings,
+    running_stack,
+)
+from outlast.command_line import CommandLine
 from outlast.llm.base import ModelSpec, ModelTable
 from outlast.storage.activities import ContentStore
+from outlast.testing import scripted
 from outlast.tools.standard.workspace import check_apart
-from outlast.worker.registry import protected, tools_of
+from outlast.worker.registry import Registry, protected, tools_of
 from tests.real_process import PROJECT
 
 VARIABLES = [name.upper() for name in Settings.model_fields]
@@ -72,7 +88,9 @@ def test_no_group_hides_a_check_of_another() -> None:
         ("WEBHOOK_URLS", "https://example.org:99999/", "address 1 Port out of range"),
         ("SERVE_ORIGINS", "https://example.org/app", "has a path; a browser says only such as"),
         ("GATE_APPROVERS", " , ", "names nobody; leave it out for anybody"),
-        ("WEBHOOK_SECRET", "short", "at least 32 items"),
+        ("WEBHOOK_SECRET", "short", "is too short; write at least 32 characters"),
+        ("SLACK_SIGNING_SECRET", "short", "is too short; write at least 16 characters"),
+        ("GATE_DEADLINE", "366d", "366d is too long; write at most 365d"),
         ("TRIGGER_SECRETS", "ticket:a secret of sixteen,issue:short", "secret 2 must be NAME:SECRET"),
     ],
 )
@@ -104,6 +122,59 @@ def test_classes_that_do_not_fit_the_model_table_are_refused(
     with pytest.raises(SettingsError, match=r"MODEL_CLASSES and MODEL_ALIASES, with .*models\.toml: ") as caught:
         load_settings().model_table()
     assert said in str(caught.value)
+
+
+def test_a_wrong_token_is_told_the_command_of_this_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlast.command_line._current", CommandLine("python starter.py"))
+    monkeypatch.setenv("SERVE_TOKENS", "garbage")
+    with pytest.raises(SettingsError, match=r"as 'python starter.py serve-token NAME' prints it"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"content_store_url": "ftp://x"},
+            "CONTENT_STORE_URL=ftp://x cannot be opened: there is no such kind of store; write",
+        ),
+        ({"content_store_url": "file:///proc/x"}, "CONTENT_STORE_URL=file:///proc/x cannot be opened"),
+        ({"state_dir": Path("/proc/x")}, "STATE_DIR=/proc/x cannot be opened"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_names_the_setting_that_says_where_it_is(
+    given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(LeavingError, match=re.escape(said)):
+        open_store(Settings(**given, _env_file=None))
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        Registry(Settings(**given, _env_file=None), scripted("x"))
+
+
+async def _answers_in_clear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("TEMPORAL_API_KEY", "wrong"), ("TEMPORAL_TLS", "true")])
+async def test_what_switches_tls_on_is_named_where_the_server_speaks_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str, value: str
+) -> None:
+    server = await asyncio.start_server(_answers_in_clear, "127.0.0.1", 0)
+    async with server:
+        monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(SettingsError, match=f"{variable}: it switches TLS on, and the server at .* speaks none"):
+            await connect(Settings(state_dir=tmp_path))
+
+
+async def test_a_host_that_is_not_known_is_told_in_words(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said = r"answers at nonsense\.invalid \(its host is not known, and no port is named: write host:port\)"
+    monkeypatch.setenv("TEMPORAL_ADDRESS", "nonsense.invalid")
+    with pytest.raises(ServerUnavailableError, match=said):
+        await connect(Settings(state_dir=tmp_path))
 
 
 def test_every_wrong_variable_is_named_and_no_secret_shown(monkeypatch: pytest.MonkeyPatch) -> None:

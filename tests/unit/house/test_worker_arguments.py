@@ -19,6 +19,7 @@ from outlast.tools.tool import Tool, Undo, tool
 from outlast.worker.arguments import (
     WorkerArgumentError,
     check_activities,
+    check_limits,
     check_tools,
     check_workflows,
     unknown_gate_tools,
@@ -87,6 +88,13 @@ def test_wrong_workflows(workflows: list[Any], message: str) -> None:
     with pytest.raises(WorkerArgumentError, match=message):
         check_workflows(workflows)
     check_workflows([Triage])
+
+
+@pytest.mark.parametrize(("limits", "named"), [((0, 9), "max_activities=0"), ((9, -1), "max_cached_workflows=-1")])
+def test_a_worker_that_could_do_nothing_is_refused(limits: tuple[int, int], named: str) -> None:
+    with pytest.raises(WorkerArgumentError, match=rf"{named}: give a number from \d to 100000"):
+        check_limits(*limits)
+    check_limits(1, 0)
 
 
 @pytest.mark.parametrize(

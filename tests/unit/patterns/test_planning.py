@@ -32,6 +32,11 @@ PROBLEMS: list[tuple[str, Plan, list[str]]] = [
         plan(step("a", agent="plumber")),
         ["step a: there is no agent 'plumber'; use one of legal-analyst, researcher, writer"],
     ),
+    (
+        "unknown agent, beside one on another model",
+        plan(step("a", agent="plumber@haiku")),
+        ["step a: there is no agent 'plumber@haiku'; use one of legal-analyst, researcher, writer"],
+    ),
     ("empty input", plan(step("a", said=" \n")), ["step a: the input is empty; say what writer shall do"]),
     (
         "duplicate id",
@@ -67,7 +72,7 @@ PROBLEMS: list[tuple[str, Plan, list[str]]] = [
 
 @pytest.mark.parametrize(("plan", "expected"), [case[1:] for case in PROBLEMS], ids=[case[0] for case in PROBLEMS])
 def test_each_problem_is_named_with_its_mend(plan: Plan, expected: list[str]) -> None:
-    assert problems(plan, AGENTS, max_steps=6) == expected
+    assert problems(plan, (*AGENTS, "writer@haiku"), max_steps=6) == expected
 
 
 def test_all_problems_are_found_at_once_and_the_same_each_time() -> None:

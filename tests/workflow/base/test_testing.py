@@ -70,7 +70,7 @@ async def test_the_server_of_the_temporal_cli_has_search_attributes(monkeypatch:
     ("llm", "message"),
     [
         (scripted(writer="A text."), "agent 'file-clerk' was asked and has no answer; there are answers of writer"),
-        (scripted([call_tool("list_files")]), "agent 'file-clerk' was asked 2 times and has 1 answers"),
+        (scripted([call_tool("list_files")]), "agent 'file-clerk' was asked 2 times and has 1 answer"),
         # Its fallback has one, and would hide that.
         (
             scripted(generalist="Tidy."),
