@@ -39,6 +39,8 @@ _OPENERS = re.compile(r"[{\[]")
 _TOKENS = re.compile(r'["\\{}\[\]]')
 _BEGINS_JSON = re.compile(r"""\{\s*(?:["'}]|[A-Za-z_]\w*\s*:)|\[\s*[{\["'\]]""")
 _TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SIGNS = re.compile(r'^$|[{}"]')
+"""What no key is, but of an object that breaks off before another one and was repaired to hold that as its key."""
 _NO_VALUE = re.compile(r"[:\[,]\s*(?:-?NaN\b|-?Infinity\b|\.\.\.)")
 
 
@@ -115,6 +117,8 @@ def _read(piece: str) -> tuple[Any, list[str]]:
         return None, []
     try:
         repaired = repair_json(piece, return_objects=True, skip_json_loads=True)
+        if isinstance(repaired, dict) and any(_SIGNS.search(key) for key in repaired):
+            return None, []
         return from_json(json.dumps(repaired), allow_inf_nan=False), [CORRECTED]
     except (ValueError, RecursionError):
         return None, []

@@ -30,7 +30,7 @@ from temporalio.converter import (
 )
 from temporalio.exceptions import ApplicationError
 
-from outlast.contracts import Contract, RunRequest, unknown_in, wrong_fields
+from outlast.contracts import Contract, unknown_in, wrong_fields
 from outlast.errors import ErrorKind, non_retryable
 from outlast.redaction import SECRETS
 
@@ -100,7 +100,7 @@ class GuardedPayloadConverter(PydanticPayloadConverter):
                 raise non_retryable(ErrorKind.INPUT_INVALID, "; ".join(wrong_fields(error))) from error
             raise
         for value, payload in zip(values, payloads, strict=False):
-            if isinstance(value, RunRequest):
+            if getattr(value, "starts_run", False):
                 value._ignored = tuple(islice(unknown_in(value, json.loads(payload.data)), MOST_IGNORED))
         return values
 

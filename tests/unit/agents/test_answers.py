@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from outlast.llm.answers import ALONE, AROUND, CORRECTED, LENIENT_LIMIT, TEXT, read_answer
@@ -109,6 +109,7 @@ def test_what_does_not_fit_says_how_and_the_largest_is_taken() -> None:
     st.dictionaries(st.sampled_from(["n", "why", "m"]), st.integers() | st.text(max_size=9), min_size=1),
     st.text("ab {}[]'\"<>`\n", max_size=12),
 )
+@example({"n": "}}"}, '{"')
 def test_cut_anywhere_it_is_never_another_object(data: dict[str, Any], prose: str) -> None:
     """Whatever stands before it, a broken-off object is not completed, neither is a piece of it taken for the whole."""
     written = json.dumps(data)
