@@ -100,7 +100,7 @@ def _ports(arguments: argparse.Namespace) -> str | None:
     if arguments.health_port is not None:
         free_address(arguments.host, arguments.health_port, "--health-port")
     port = arguments.metrics_port
-    return None if port is None else free_address(arguments.host, port, "--metrics-port")
+    return None if not port else free_address(arguments.host, port, "--metrics-port")
 
 
 def _working(
@@ -196,7 +196,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address for health and metrics")
     parser.add_argument("--health-port", type=between(0, HIGHEST), help="answer health checks over HTTP on this port")
-    parser.add_argument("--metrics-port", type=between(1, HIGHEST), help="serve Prometheus metrics on this port")
+    parser.add_argument(
+        "--metrics-port", type=between(0, HIGHEST), help="serve Prometheus metrics on this port; 0: none"
+    )
     parser.add_argument(
         "--replay",
         nargs="+",
@@ -213,7 +215,7 @@ def _pool(arguments: argparse.Namespace) -> Pool:
     passed += [part for name in arguments.model_classes or () for part in ("--model-class", name)]
     passed += ["--deployment", arguments.deployment] if arguments.deployment else []
     passed += ["--build-id", arguments.build_id] if arguments.build_id else []
-    return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port)
+    return Pool(arguments.processes, passed, arguments.host, arguments.health_port, arguments.metrics_port or None)
 
 
 def run_worker(

@@ -76,7 +76,7 @@ def test_a_number_or_auto_says_how_many() -> None:
     ("option", "value", "bounds"),
     [
         ("--health-port", "99999999", "0 to 65535"),
-        ("--metrics-port", "-5", "1 to 65535"),
+        ("--metrics-port", "-5", "0 to 65535"),
         ("--max-cached-workflows", "-1", "0 to 100000"),
         ("--max-activities", "0", "1 to 100000"),
         ("--max-activities", "999999999999999999999", "1 to 100000"),
