@@ -88,7 +88,7 @@ def test_no_verdict_leaves_with_1_and_says_how_the_votes_stand(stack: Stack, lea
     ("arguments", "said"),
     [
         (("--question", "q", "--option", "yes"), "options: 1 given; name at least two"),
-        (("--question", " "), "question: it is blank"),
+        (("--question", " "), "--question is empty; write one"),
         (("--question", "q", "--voter", "analyst"), "voters: one voter is not a consensus"),
         ((*ASKED, "--quorum", "4"), "rule.quorum: 4 of 3 voters cannot agree"),
         ((*ASKED, "--quorum", "2", "--rule", "weighted"), "--quorum: it says nothing under --rule weighted"),

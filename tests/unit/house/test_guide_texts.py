@@ -90,6 +90,11 @@ def test_blocks_that_are_no_shell_hold_no_command() -> None:
         assert not re.findall(r"^\n {4,}\S.*", rest, re.MULTILINE), f"{guide}: put it into a block with its language"
 
 
+def test_no_page_holds_both_sides_of_a_merge() -> None:
+    pages = [*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")]
+    assert [page.name for page in pages if re.search(r"^(<{7}|>{7}) ", page.read_text(), re.MULTILINE)] == []
+
+
 def test_guides_with_a_test_of_their_own_are_named_there() -> None:
     for guide, test in OWN.items():
         assert commands(guide)
