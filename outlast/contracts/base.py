@@ -46,9 +46,13 @@ Summary = Annotated[str, Field(max_length=SUMMARY_LENGTH)]
 NO_SUCH_FIELD = "there is no such field"
 
 
-def wrong_fields(error: ValidationError) -> list[str]:
-    """Say which fields hold a wrong value, and why; pydantic's own text adds the values and addresses of its manual."""
-    return [f"{'.'.join(map(str, one['loc'])) or 'input'}: {one['msg']}" for one in error.errors(include_url=False)]
+def wrong_fields(error: ValidationError, whole: str = "input") -> list[str]:
+    """Say which fields hold a wrong value, and why; pydantic's own text adds the values and addresses of its manual.
+
+    `whole` names what was read, where all of it is wrong.
+    """
+    wrong = error.errors(include_url=False, include_input=False)
+    return [f"{'.'.join(map(str, one['loc'])) or whole}: {one['msg']}" for one in wrong]
 
 
 def problems_in(kind: type[Contract], data: Any) -> list[str]:

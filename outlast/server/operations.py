@@ -19,7 +19,7 @@ from outlast.cli.kinds import SYSTEM
 from outlast.cli.leaving import UNSERVED, LeavingError
 from outlast.cli.reaching import Reach
 from outlast.client import ServerUnavailableError
-from outlast.contracts import unknown_in
+from outlast.contracts import unknown_in, wrong_fields
 from outlast.errors import ErrorKind
 from outlast.server.access import Caller, Scope
 
@@ -140,8 +140,7 @@ def validated(model: type[M], data: Any) -> M:
 
 def problems_of(error: ValidationError) -> str:
     """Name each wrong field, and why."""
-    found = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors(include_input=False)]
-    return "; ".join(found[:MOST_PROBLEMS])[:LONGEST_PROBLEM]
+    return "; ".join(wrong_fields(error, "body")[:MOST_PROBLEMS])[:LONGEST_PROBLEM]
 
 
 def answered(answer: Answer) -> Response:
