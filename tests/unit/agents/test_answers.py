@@ -1,6 +1,7 @@
 """JSON in the answers of models: read strictly, else leniently and said so, never guessed from prose or from half an answer."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -107,11 +108,14 @@ def test_what_does_not_fit_says_how_and_the_largest_is_taken() -> None:
 @steady
 @given(
     st.dictionaries(st.sampled_from(["n", "why", "m"]), st.integers() | st.text(max_size=9), min_size=1),
-    st.text("ab {}[]'\"<>`\n", max_size=12),
+    st.text("ab {}[]'\"<>`\n", max_size=12).filter(lambda prose: not re.search(r"""[{\[]\s*["']""", prose)),
 )
 @example({"n": "}}"}, '{"')
 def test_cut_anywhere_it_is_never_another_object(data: dict[str, Any], prose: str) -> None:
-    """Whatever stands before it, a broken-off object is not completed, neither is a piece of it taken for the whole."""
+    """Whatever stands before it, a broken-off object is not completed, neither is a piece of it taken for the whole.
+
+    What stands before it is no JSON itself: an object there, however garbled, may be the answer.
+    """
     written = json.dumps(data)
     for end in range(1, len(written)):
         answered = read_answer(prose + written[:end], {"type": "object"})
